@@ -5,19 +5,25 @@ Environment switches:
     ZMQCORE_SANITIZE=…  the value of -fsanitize= (for example address,undefined)
     ZMQCORE_COVERAGE=1  line tracing for coverage.py
     ZMQCORE_PROBES=1    also compiles tests/native/_probe_*.pyx, which the unit tests use
+
+No build knows the switches of the one before: run `make clean` between two different builds of one tree.
 """
 
+from __future__ import annotations
+
 import os
+import sys
 from pathlib import Path
 
-from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
 DEBUG = bool(os.environ.get("ZMQCORE_DEBUG"))
 SANITIZE = os.environ.get("ZMQCORE_SANITIZE", "")
 COVERAGE = bool(os.environ.get("ZMQCORE_COVERAGE"))
 PROBES = bool(os.environ.get("ZMQCORE_PROBES"))
+JOBS = os.cpu_count() or 1
 
 DIRECTIVES = {
     "language_level": 3,
@@ -27,6 +33,7 @@ DIRECTIVES = {
     "initializedcheck": False,
     "freethreading_compatible": True,
     "binding": True,
+    "autotestdict": False,
     "linetrace": COVERAGE,
 }
 
@@ -51,15 +58,11 @@ def extension(module: str, source: Path) -> Extension:
         define_macros=macros,
         extra_compile_args=compile_args,
         extra_link_args=link_args,
-        depends=[str(p.relative_to(ROOT)) for p in sorted((ROOT / "zmqcore").glob("*.pxd"))],
     )
 
 
 def extensions() -> list[Extension]:
-    found = [
-        extension(f"zmqcore.{source.stem}", source)
-        for source in sorted((ROOT / "zmqcore").glob("*.pyx"))
-    ]
+    found = [extension(f"zmqcore.{source.stem}", source) for source in sorted((ROOT / "zmqcore").glob("*.pyx"))]
     if PROBES:
         found += [
             extension(f"tests.native.{source.stem}", source)
@@ -68,12 +71,31 @@ def extensions() -> list[Extension]:
     return found
 
 
-setup(
-    ext_modules=cythonize(
-        extensions(),
-        compiler_directives=DIRECTIVES,
-        annotate=DEBUG,
-        nthreads=os.cpu_count() or 1,
-        build_dir="build/cython",
+class BuildCython(build_ext):
+    """Runs Cython only when something is compiled: an sdist or a question for metadata needs no C."""
+
+    def run(self) -> None:
+        from Cython.Build import cythonize
+
+        generated = cythonize(
+            list(self.extensions),
+            compiler_directives=DIRECTIVES,
+            annotate=DEBUG,
+            nthreads=JOBS,
+            build_dir="build/cython",
+        )
+        sources = {one.name: one.sources for one in generated}
+        for one in self.extensions:
+            one.sources = sources[one.name]
+        super().run()
+
+
+# The guard matters: Cython's worker processes import this file again where processes are spawned (macOS).
+if __name__ == "__main__":
+    if sys.platform == "win32":
+        raise SystemExit("zmqcore does not run on Windows")
+    setup(
+        ext_modules=extensions(),
+        cmdclass={"build_ext": BuildCython},
+        options={"build_ext": {"parallel": JOBS}},
     )
-)

@@ -29,7 +29,7 @@ cdef extern from * nogil:
     static inline int32_t zc_load(const int32_t *at) { return __atomic_load_n(at, __ATOMIC_ACQUIRE); }
     static inline void zc_store(int32_t *at, int32_t v) { __atomic_store_n(at, v, __ATOMIC_RELEASE); }
     static inline int32_t zc_add(int32_t *at, int32_t v) { return __atomic_add_fetch(at, v, __ATOMIC_ACQ_REL); }
-    static inline int32_t zc_swap(int32_t *at, int32_t v) { return __atomic_exchange_n(at, v, __ATOMIC_ACQ_REL); }
+    static inline int32_t zc_swap(int32_t *at, int32_t v) { return __atomic_exchange_n(at, v, __ATOMIC_SEQ_CST); }
     static inline uint64_t zc_load_u64(const uint64_t *at) { return __atomic_load_n(at, __ATOMIC_ACQUIRE); }
     static inline void zc_store_u64(uint64_t *at, uint64_t v) { __atomic_store_n(at, v, __ATOMIC_RELEASE); }
 
@@ -60,7 +60,7 @@ cdef extern from * nogil:
     int32_t zc_load(const int32_t *at)
     void zc_store(int32_t *at, int32_t value)
     int32_t zc_add(int32_t *at, int32_t value)     # the value after the addition
-    int32_t zc_swap(int32_t *at, int32_t value)    # the value before
+    int32_t zc_swap(int32_t *at, int32_t value)    # the value before; a full fence
     uint64_t zc_load_u64(const uint64_t *at)
     void zc_store_u64(uint64_t *at, uint64_t value)
     uint64_t zc_now_us()

@@ -34,17 +34,19 @@ cdef struct address_t:
     transport_kind kind
     char text[ENDPOINT_BYTES_MAX]     # as given
     char host[ENDPOINT_BYTES_MAX]     # tcp: host, interface or "*"; ipc: path, "@name" or "*"; inproc: name
-    char source[ENDPOINT_BYTES_MAX]   # tcp connect "source;host:port": the part before ';'; "" none
-    int32_t port                      # tcp: 0 lets the system choose
+    char source[ENDPOINT_BYTES_MAX]   # tcp "source;host:port": the part before ';'; "" none; a bind only checks it
+    int32_t port                      # tcp: bind: 0 lets the system choose; connect: 0 is no usable port (-EINVAL later)
 
 # Whether connecting needs the resolver (a host name that is no literal address).
 cdef bint transport_needs_resolver(const address_t *address) noexcept nogil
 
 # Checks the text as bind (is_bind) or connect would. 0 or -EINVAL, -EPROTONOSUPPORT, -ENODEV, -ENAMETOOLONG.
-# text need not be NUL-terminated; an embedded NUL or a size >= ENDPOINT_BYTES_MAX is -EINVAL (inproc: no limit but that).
+# text need not be NUL-terminated; an embedded NUL or a size >= ENDPOINT_BYTES_MAX is -EINVAL (inproc: no limit but that;
+# ipc: -ENAMETOOLONG).
 cdef int transport_parse(const char *text, size_t size, bint is_bind, bint ipv6, address_t *out) noexcept nogil
 
-# Listens. 0 and a non-blocking close-on-exec fd; resolved is the endpoint for ZMQ_LAST_ENDPOINT ("tcp://127.0.0.1:5555").
+# Listens. 0 and a non-blocking close-on-exec fd; resolved is the endpoint for ZMQ_LAST_ENDPOINT ("tcp://127.0.0.1:5555")
+# and takes ENDPOINT_BYTES_MAX.
 # ipc wildcards ("*") make a fresh directory, see transport_unlisten.
 cdef int transport_listen(const address_t *address, const transport_options_t *options, int *fd,
                           char *resolved) noexcept nogil
@@ -64,5 +66,6 @@ cdef int transport_accept(int listen_fd, transport_kind kind, const transport_op
 # The peer's address as ZAP and 'Peer-Address' show it ("127.0.0.1"; "" for ipc); NUL-terminated, cut to size.
 cdef void transport_peer(int fd, transport_kind kind, char *out, size_t size) noexcept nogil
 
-# Whether an endpoint text names the same bound address (host names and interfaces resolved), for unbind.
+# Whether an endpoint text names the same bound address, for unbind. Host names are resolved (may block); "*" and interface
+# names are not, as in libzmq: what was bound by those is unbound by its resolved text.
 cdef bint transport_same(const char *text, size_t size, bint ipv6, const char *resolved) noexcept nogil

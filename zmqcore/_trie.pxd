@@ -10,9 +10,11 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 cdef struct trie_node_t
+cdef struct trie_private_t
 cdef struct trie_t:
     trie_node_t *root           # the topic ""; never NULL after trie_init
     uint64_t topics             # distinct topics present (T3)
+    trie_private_t *own         # subscriber -> its topics; scratch space for topics handed to callbacks
 
 # What a change did; the pattern decides from it what to tell upstream or the user.
 cdef enum:
@@ -22,11 +24,11 @@ cdef enum:
     TRIE_LAST_OF_TOPIC = 8      # remove: nobody has the topic any more
     TRIE_UNKNOWN = 16           # remove: this subscriber never had it; nothing changed
 
-# Called for each hit; must not change the trie.
+# Called for each hit and each topic; must not change the trie or walk it. topic is the trie's, for this call only.
 ctypedef void (*trie_hit_fn)(void *arg, void *who) noexcept nogil
 ctypedef void (*trie_topic_fn)(void *arg, const uint8_t *topic, size_t size) noexcept nogil
 
-# 0; -ENOMEM.
+# 0; -ENOMEM. trie_fini may follow either way, and another trie_fini.
 cdef int trie_init(trie_t *self) noexcept nogil
 cdef void trie_fini(trie_t *self) noexcept nogil
 
@@ -40,11 +42,18 @@ cdef int trie_remove(trie_t *self, const uint8_t *topic, size_t size, void *who,
 # removal, with each topic that nobody has any more, or with each topic of who when is_each.
 cdef void trie_remove_who(trie_t *self, void *who, bint is_each, trie_topic_fn fn, void *arg) noexcept nogil
 
-# Calls fn for each subscriber of each topic that is a prefix of data. A subscriber is reported once for each such topic.
+# Calls fn for each subscriber of each topic that is a prefix of data. A subscriber is reported once for each such
+# topic.
 cdef void trie_match(const trie_t *self, const uint8_t *data, size_t size, trie_hit_fn fn, void *arg) noexcept nogil
+
+# Whether anybody has exactly that topic.
+cdef bint trie_has(const trie_t *self, const uint8_t *topic, size_t size) noexcept nogil
 
 # Whether any topic is a prefix of data.
 cdef bint trie_matches(const trie_t *self, const uint8_t *data, size_t size) noexcept nogil
 
 # Calls fn for every topic present, in byte order (a prefix before its extensions).
 cdef void trie_walk(const trie_t *self, trie_topic_fn fn, void *arg) noexcept nogil
+
+# Whether every invariant holds, these and the private ones. Takes time: for tests and debug builds.
+cdef bint trie_check(const trie_t *self) noexcept nogil

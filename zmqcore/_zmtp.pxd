@@ -84,15 +84,17 @@ cdef void zmtp_greeting_init(zmtp_greeting_t *self, const char *mechanism, uint8
 
 # Takes bytes of the peer (may be none) and writes what may now be sent.
 # used: bytes consumed, never more than the greeting holds. For an unversioned (1.0) peer nothing is consumed at
-# all in the call that finds it out and all earlier bytes remain in seen[0:seen_bytes]: they are the start of its first frame.
-# out must have room for ZMTP_GREETING_BYTES; out_bytes: bytes written there.
+# all in the call that finds it out and all earlier bytes remain in seen[0:seen_bytes]: they are the start of its first
+# frame. A 1.0 peer is unversioned when seen_bytes < ZMTP_SIGNATURE_BYTES, else it showed major 0 (and takes an identity
+# frame). out must have room for ZMTP_GREETING_BYTES; out_bytes: bytes written there. After the verdict a further step
+# does nothing.
 cdef zmtp_greeting_verdict zmtp_greeting_step(zmtp_greeting_t *self, const uint8_t *at, size_t avail, size_t *used,
                                               uint8_t *out, size_t *out_bytes) noexcept nogil
 
 # --- commands ----------------------------------------------------------------------------------------------------
 
 cdef enum zmtp_command:
-    COMMAND_MALFORMED = -1      # empty, or a name that does not fit the body
+    COMMAND_MALFORMED = -1      # at most one byte, or a name that does not fit the body
     COMMAND_OTHER = 0
     COMMAND_READY
     COMMAND_ERROR
@@ -107,7 +109,7 @@ cdef zmtp_command zmtp_command_read(const uint8_t *body, size_t size, slice_t *d
 # Reads one property at *off of a property list and moves *off behind it. 1 read; 0 at the end; -EPROTO malformed.
 cdef int zmtp_property_next(slice_t list, size_t *off, slice_t *name, slice_t *value) noexcept nogil
 
-# Writes one property; bytes written. The caller provides room for 1 + name + 4 + value bytes.
+# Writes one property; bytes written. name: at most 255 bytes. The caller provides room for 1 + name + 4 + value bytes.
 cdef size_t zmtp_property_write(uint8_t *at, const char *name, const uint8_t *value, uint32_t size) noexcept nogil
 
 # PING data -> TTL in tenths of a second and context (cut to 16 bytes). 0; -EPROTO when shorter than a TTL.
@@ -123,4 +125,5 @@ cdef size_t zmtp_pong_write(uint8_t *at, slice_t context) noexcept nogil
 # The head of a (un)subscription of size topic bytes, up to the topic itself, as a peer of that version wants it:
 # a SUBSCRIBE or CANCEL command for 3.1, a message that begins with 01 or 00 for older ones (in 2.0 framing).
 # Bytes written, at most 19; the caller appends the topic.
-cdef size_t zmtp_subscription_head_write(uint8_t *at, int version, bint is_subscribe, uint64_t topic_bytes) noexcept nogil
+cdef size_t zmtp_subscription_head_write(uint8_t *at, int version, bint is_subscribe,
+                                         uint64_t topic_bytes) noexcept nogil

@@ -1,0 +1,133 @@
+# One verb a job. `make` alone lists them.
+#
+#   PYTHON=python3   the interpreter that .venv is made from
+#   VENV=.venv       where the virtual environment lies
+#   MODEL=queue      for `make demo`: queue, forwarder or streamer
+#   JOBS=2           processes that share the tests
+#   ARGS=            passed on to pytest, the demo or the bench
+
+PYTHON ?= python3
+VENV ?= .venv
+MODEL ?= queue
+JOBS ?= 2
+ARGS ?=
+CC ?= cc
+
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check install --quiet
+ENGINE := setup.py $(wildcard zmqcore/*.pyx zmqcore/*.pxd)
+PROBES := $(wildcard tests/native/*.pyx tests/native/*.pxd)
+VERSIONS := 3.10 3.11 3.12 3.13
+
+# A stamp file says that a step is done; it is older than what the step was made from when it has to be done again.
+READY := $(VENV)/.ready
+BUILT := $(VENV)/.built
+PROBED := $(VENV)/.probed
+
+.PHONY: help demo test dev bench lint lint-fast docs sanitize sanitized test-all clean
+.DELETE_ON_ERROR:
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make demo [MODEL=queue|forwarder|streamer]   build, then run a proxy between libzmq peers for some seconds
+demo: $(BUILT) $(VENV)/.group-peers
+	$(PY) demo/demo.py --model $(MODEL) $(ARGS)
+
+## make test                                    build with the test probes and run the whole suite
+test: $(PROBED) $(VENV)/.group-test $(VENV)/.interop
+	$(PY) -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+
+## make dev                                     .venv with all tools, the build in place, the git hooks
+dev: $(VENV)/.group-dev $(PROBED) $(VENV)/.interop
+	@if [ -e .git ]; then $(PY) -m pre_commit install; fi
+	@echo "ready: . $(VENV)/bin/activate"
+
+## make bench                                   the figures, beside libzmq in the same run
+bench: $(BUILT) $(VENV)/.group-bench
+	@for bench in $(filter-out bench/common.py,$(wildcard bench/*.py)); do \
+		echo "== $$bench"; $(PY) $$bench $(ARGS) || exit 1; \
+	done
+
+## make lint                                    lint-fast, types, stubs, and the source tests with the performance hints
+lint: lint-fast $(BUILT) $(VENV)/.group-test
+	$(PY) -m mypy
+	$(PY) -m mypy.stubtest zmqcore._core --mypy-config-file pyproject.toml
+	$(PY) -m pytest -q tests/test_source.py
+
+## make lint-fast                               ruff, cython-lint, codespell (the pre-commit hook)
+lint-fast: $(VENV)/.group-lint
+	$(PY) -m ruff check .
+	PATH="$(abspath $(VENV))/bin:$$PATH" cython-lint zmqcore $(wildcard tests/native)
+	$(VENV)/bin/codespell
+
+## make docs                                    run every sample of README.md and docs/
+docs: $(BUILT) $(VENV)/.group-test
+	$(PY) -m pytest -q tests/test_docs.py $(ARGS)
+
+## make sanitize                                the suite under ASan and UBSan, in a copy of the tree
+# The copy keeps the sanitized modules apart from those of the other builds; tar keeps the times of the files, so that a
+# second run rebuilds only what changed. libstdc++ is loaded early because libzmq throws, and ASan must know __cxa_throw
+# before it starts. Python never frees everything at exit, so leaks are not looked for.
+SANITIZED := build/sanitize
+SHIPPED := Makefile README.md CHANGELOG.md CONTRIBUTING.md LICENSE MANIFEST.in pyproject.toml setup.py \
+	.pre-commit-config.yaml .github .ci zmqcore tests docs demo bench
+sanitize:
+	@mkdir -p $(SANITIZED)
+	@tar -cf - --exclude='*.so' --exclude=__pycache__ $(SHIPPED) | tar -xf - -C $(SANITIZED)
+	ZMQCORE_SANITIZE=address,undefined $(MAKE) -C $(SANITIZED) VENV=$(abspath .venv-sanitize) sanitized
+sanitized: $(PROBED) $(VENV)/.group-test
+	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+	PYTHONMALLOC=malloc LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libstdc++.so)" \
+	$(PY) -m pytest -n $(JOBS) --dist loadgroup --timeout 300 $(ARGS)
+
+## make test-all                                the suite on each CPython of 3.10 to 3.13 that is found
+test-all:
+	@ran=0; for version in $(VERSIONS); do \
+		found=; \
+		for python in $$(ls -d $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$version.*/bin/python 2>/dev/null) python$$version; do \
+			if $$python -c pass 2>/dev/null; then found=$$python; break; fi; \
+		done; \
+		if [ -z "$$found" ]; then echo "== Python $$version: not found"; continue; fi; \
+		echo "== Python $$version: $$found"; ran=1; \
+		$(MAKE) --no-print-directory test PYTHON=$$found VENV=.venv-$$version || exit 1; \
+	done; [ $$ran = 1 ]
+
+## make clean                                   remove everything that was made
+clean:
+	rm -rf .venv .venv-* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -f zmqcore/*.so zmqcore/*.c zmqcore/*.html tests/native/*.so tests/native/*.c tests/native/*.html
+	find zmqcore tests bench demo -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+# --- how it is made ------------------------------------------------------------------------------------------------
+
+# The .pth file makes the tree importable from anywhere; the compiled modules lie beside their sources, one set for
+# each Python version, so that .venv-3.10 and its likes share a tree.
+$(READY):
+	@echo "==> making $(VENV) with $$($(PYTHON) -V)"
+	@$(PYTHON) -m venv $(VENV) || $(PYTHON) -m virtualenv -q $(VENV) || \
+		{ rm -rf $(VENV); echo "cannot make a virtual environment: install python3-venv" >&2; exit 1; }
+	@$(PIP) --upgrade 'pip>=25.1'
+	@$(PY) -c "import pathlib, sysconfig; \
+		pathlib.Path(sysconfig.get_path('purelib'), 'zmqcore-dev.pth').write_text('$(CURDIR)\n')"
+	@touch $@
+
+$(VENV)/.group-%: $(READY) pyproject.toml
+	@echo "==> installing the $* requirements"
+	@$(PIP) --group $*
+	@touch $@
+
+# Optional: no wheel for this machine, no tests against it.
+$(VENV)/.interop: $(READY) pyproject.toml
+	@$(PIP) --only-binary :all: --group interop || echo "==> pyomq has no wheel here: its tests are left out"
+	@touch $@
+
+$(BUILT): $(VENV)/.group-build $(ENGINE)
+	@echo "==> building zmqcore"
+	@$(PY) setup.py --quiet build_ext --inplace
+	@touch $@
+
+$(PROBED): $(VENV)/.group-build $(ENGINE) $(PROBES)
+	@echo "==> building zmqcore and the probes of the tests"
+	@ZMQCORE_PROBES=1 $(PY) setup.py --quiet build_ext --inplace
+	@touch $(BUILT) $@

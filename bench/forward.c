@@ -1,0 +1,269 @@
+/* The limit for the proxy bench: what one thread can do that knows nothing but frames. Not a ZeroMQ proxy.
+ *
+ *   forward mode=streamer|forwarder|queue [seconds=T]
+ *
+ * Binds two ports on 127.0.0.1, prints {"front": P, "back": P}, forwards until it is killed. Reads 256 KiB, splits messages,
+ * appends each to the out buffers it belongs to, writes every buffer once a turn. A source whose targets are full is not
+ * read. streamer: round robin over the back. forwarder: front to all of the back (every subscriber gets all), back to all
+ * of the front. queue: front gets a routing id frame in front and goes round robin, back goes where that frame says. */
+#include "zmtp.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    CONNS_MAX = 256, /* a side */
+    IN_BYTES = 256 * 1024,
+    OUT_BYTES = 1024 * 1024,
+    ID_FRAME_BYTES = 7, /* 01 05 00, index (4): the form of libzmq's generated routing ids */
+};
+
+typedef struct {
+    int fd;
+    int is_front;
+    int is_blocked; /* a whole message waits in `in` for room on the other side */
+    size_t skip;    /* bytes of greeting and READY still to come; 0: ready */
+    size_t in_bytes;
+    size_t out_off, out_bytes;
+    uint8_t in[IN_BYTES];
+    uint8_t out[OUT_BYTES];
+} conn_t;
+
+static conn_t *sides[2][CONNS_MAX]; /* 0 back, 1 front */
+static int counts[2];
+static int next_back;
+static char mode; /* first letter of the mode's name */
+
+static size_t conn_room(const conn_t *self)
+{
+    return OUT_BYTES - self->out_bytes;
+}
+
+static void conn_append(conn_t *self, const uint8_t *data, size_t bytes)
+{
+    memcpy(self->out + self->out_bytes, data, bytes);
+    self->out_bytes += bytes;
+}
+
+/* Whether anything went out. */
+static int conn_flush(conn_t *self)
+{
+    ssize_t n;
+
+    if (self->fd < 0)
+        self->out_off = self->out_bytes;
+    if (self->out_off == self->out_bytes) {
+        self->out_off = self->out_bytes = 0;
+        return 0;
+    }
+    n = send(self->fd, self->out + self->out_off, self->out_bytes - self->out_off, MSG_NOSIGNAL);
+    if (n > 0)
+        self->out_off += (size_t)n;
+    if (self->out_off == self->out_bytes) {
+        self->out_off = self->out_bytes = 0;
+    } else if (self->out_off > OUT_BYTES / 2) {
+        self->out_bytes -= self->out_off;
+        memmove(self->out, self->out + self->out_off, self->out_bytes);
+        self->out_off = 0;
+    }
+    return n > 0;
+}
+
+/* The next connection of the back that has room, or NULL. */
+static conn_t *back_pick(size_t bytes)
+{
+    for (int i = 0; i < counts[0]; i++) {
+        conn_t *conn = sides[0][next_back];
+
+        next_back = next_back + 1 < counts[0] ? next_back + 1 : 0;
+        if (conn->fd >= 0 && !conn->skip && conn_room(conn) >= bytes)
+            return conn;
+    }
+    return NULL;
+}
+
+/* Appends to every connection of a side, or to none. */
+static int side_append(int is_front, const uint8_t *data, size_t bytes)
+{
+    for (int i = 0; i < counts[is_front]; i++)
+        if (conn_room(sides[is_front][i]) < bytes)
+            return 0;
+    for (int i = 0; i < counts[is_front]; i++)
+        conn_append(sides[is_front][i], data, bytes);
+    return 1;
+}
+
+/* 1: the message has been taken; 0: no room. */
+static int forward(const conn_t *source, int index, const uint8_t *data, size_t bytes)
+{
+    conn_t *target;
+    uint32_t owner;
+
+    if (mode == 'f')
+        return side_append(!source->is_front, data, bytes);
+    if (source->is_front) {
+        uint8_t id[ID_FRAME_BYTES] = {FLAG_MORE, 5, 0};
+
+        target = back_pick(bytes + ID_FRAME_BYTES);
+        if (!target)
+            return 0;
+        owner = (uint32_t)index;
+        memcpy(id + 3, &owner, 4);
+        if (mode == 'q')
+            conn_append(target, id, ID_FRAME_BYTES);
+        conn_append(target, data, bytes);
+        return 1;
+    }
+    if (mode == 's' || bytes < ID_FRAME_BYTES || data[1] != 5)
+        return 1;
+    memcpy(&owner, data + 3, 4);
+    if (owner >= (uint32_t)counts[1])
+        return 1;
+    target = sides[1][owner];
+    if (conn_room(target) < bytes)
+        return 0;
+    conn_append(target, data + ID_FRAME_BYTES, bytes - ID_FRAME_BYTES);
+    return 1;
+}
+
+static void conn_pump(conn_t *self, int index)
+{
+    size_t off = 0, bytes, run_bytes = 0;
+
+    if (self->skip) {
+        if (self->skip == GREETING_BYTES && self->in_bytes > GREETING_BYTES)
+            self->skip += frame_bytes(self->in + GREETING_BYTES, self->in_bytes - GREETING_BYTES);
+        if (self->skip == GREETING_BYTES || self->in_bytes < self->skip)
+            return;
+        off = self->skip;
+        self->skip = 0;
+    }
+    self->is_blocked = 0;
+    while ((bytes = message_bytes(self->in + off, self->in_bytes - off))) {
+        /* With one target the run goes over whole, as the real proxy would hand it on. */
+        if (mode == 'f' || (mode == 's' && counts[0] == 1)) {
+            run_bytes = bytes;
+            while (off + run_bytes < self->in_bytes &&
+                   (bytes = message_bytes(self->in + off + run_bytes, self->in_bytes - off - run_bytes)))
+                run_bytes += bytes;
+            bytes = run_bytes;
+        }
+        if (!forward(self, index, self->in + off, bytes)) {
+            self->is_blocked = 1;
+            break;
+        }
+        off += bytes;
+    }
+    if (off) {
+        self->in_bytes -= off;
+        memmove(self->in, self->in + off, self->in_bytes);
+    }
+}
+
+static void conn_read(conn_t *self)
+{
+    ssize_t n = recv(self->fd, self->in + self->in_bytes, IN_BYTES - self->in_bytes, 0);
+
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+        close(self->fd);
+        self->fd = -1;
+        return;
+    }
+    if (n > 0)
+        self->in_bytes += (size_t)n;
+}
+
+static void side_accept(int listener, int is_front)
+{
+    static const char *const types[] = {"PUSH", "PULL", "XPUB", "XSUB", "DEALER", "ROUTER"};
+    conn_t *conn = calloc(1, sizeof *conn);
+    int kind = mode == 's' ? 0 : mode == 'f' ? 2 : 4;
+    int on = 1;
+
+    if (!conn || counts[is_front] == CONNS_MAX)
+        die("connection");
+    conn->fd = accept(listener, NULL, NULL);
+    if (conn->fd < 0 || fcntl(conn->fd, F_SETFL, O_NONBLOCK))
+        die("accept");
+    setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    conn->is_front = is_front;
+    conn->skip = GREETING_BYTES;
+    conn->out_bytes = handshake_put(conn->out, types[kind + is_front]);
+    sides[is_front][counts[is_front]++] = conn;
+    /* Subscriptions are not kept: in forwarder mode the sources connect before the subscribers. */
+    conn_flush(conn);
+}
+
+static int listen_any(int *port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t address_bytes = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) || listen(fd, CONNS_MAX) ||
+        getsockname(fd, (struct sockaddr *)&address, &address_bytes))
+        die("listen");
+    *port = ntohs(address.sin_port);
+    return fd;
+}
+
+int main(int argc, char **argv)
+{
+    static struct pollfd polls[2 + 2 * CONNS_MAX];
+    static conn_t *polled[2 + 2 * CONNS_MAX];
+    static int indexes[2 + 2 * CONNS_MAX];
+    int front_port, back_port, listeners[2];
+    int has_blocked = 0;
+
+    (void)argc;
+    mode = argument(argv, "mode", "streamer")[0];
+    alarm((unsigned)atoi(argument(argv, "seconds", "60")));
+    listeners[1] = listen_any(&front_port);
+    listeners[0] = listen_any(&back_port);
+    printf("{\"front\": %d, \"back\": %d, \"cpu_s\": 0}\n", front_port, back_port);
+    fflush(stdout);
+    for (;;) {
+        int used = 0;
+
+        for (int is_front = 0; is_front < 2; is_front++) {
+            polls[used].fd = listeners[is_front];
+            polls[used++].events = POLLIN;
+        }
+        for (int is_front = 0; is_front < 2; is_front++) {
+            for (int i = 0; i < counts[is_front]; i++) {
+                conn_t *conn = sides[is_front][i];
+
+                polls[used].fd = conn->fd;
+                polls[used].events = (short)((conn->is_blocked ? 0 : POLLIN) | (conn->out_bytes ? POLLOUT : 0));
+                indexes[used] = i;
+                polled[used++] = conn;
+            }
+        }
+        /* The flush that ends a turn may empty the buffer that a source waits for; then no event would come. */
+        if (poll(polls, (nfds_t)used, has_blocked ? 0 : -1) < 0)
+            die("poll");
+        for (int i = 2; i < used; i++) {
+            if (polls[i].revents & POLLOUT)
+                conn_flush(polled[i]);
+            if (polls[i].revents & ~POLLOUT)
+                conn_read(polled[i]);
+        }
+        for (int i = 2; i < used; i++)
+            if (polled[i]->in_bytes)
+                conn_pump(polled[i], indexes[i]);
+        has_blocked = 0;
+        for (int i = 2; i < used; i++)
+            if (conn_flush(polled[i]))
+                for (int j = 2; j < used; j++)
+                    has_blocked |= polled[j]->is_blocked;
+        for (int is_front = 0; is_front < 2; is_front++)
+            if (polls[is_front].revents)
+                side_accept(listeners[is_front], is_front);
+    }
+}

@@ -1,0 +1,348 @@
+# zmqcore/_endpoint.pyx -- see the door.
+from libc.stdint cimport uint32_t, uint64_t
+from zmqcore._context cimport (
+    context_bind_inproc, context_connect_inproc, context_forget_inproc, context_unbind_inproc, inproc_end_t,
+)
+from zmqcore._engine cimport (
+    engine_connect, engine_new_accepted, engine_new_connector, engine_new_linked, host_attend,
+)
+from zmqcore._limits cimport ACCEPTS_MAX, ACCEPT_REST_US
+from zmqcore._link cimport LINK_CONNECTOR, link_leave, link_new, link_t, link_unref
+from zmqcore._options cimport (
+    TYPE_DEALER, TYPE_PUB, TYPE_REQ, TYPE_SUB, options_t,
+)
+from zmqcore._pipe cimport store_new, store_t, store_unref
+from zmqcore._reactor cimport (
+    REACTOR_IN, poller_unwatch, poller_watch, timers_cancel, timers_reserve, timers_set, timers_unreserve,
+)
+from zmqcore._sys cimport (
+    EAGAIN, EINVAL, ENOENT, ENOMEM, EPROTONOSUPPORT, calloc, free, memcpy, memset, pthread_mutex_lock,
+    pthread_mutex_unlock, strcmp, strlen, strncmp, zc_now_us,
+)
+from zmqcore._transport cimport (
+    TRANSPORT_INPROC, transport_accept, transport_listen, transport_options_t, transport_parse, transport_same,
+    transport_unlisten,
+)
+
+
+cdef void endpoints_init(endpoints_t *self, host_t *host, context_t *context, const endpoints_ops_t *ops,
+                         void *arg) noexcept nogil:
+    memset(self, 0, sizeof(endpoints_t))
+    self.host = host
+    self.context = context
+    self.ops = ops
+    self.arg = arg
+
+
+cdef endpoint_t *endpoint_new(endpoints_t *self, const address_t *address, bint is_bound) noexcept nogil:
+    # Room for the rest timer is promised with it.
+    cdef endpoint_t *endpoint = <endpoint_t *>calloc(1, sizeof(endpoint_t))
+    if endpoint == NULL:
+        return NULL
+    if timers_reserve(&self.host.timers, 1) != 0:
+        free(endpoint)
+        return NULL
+    endpoint.owner = self
+    endpoint.is_bound = is_bound
+    endpoint.watch.fd = -1
+    memcpy(&endpoint.address, address, sizeof(address_t))
+    return endpoint
+
+
+cdef void endpoint_free(endpoint_t *self) noexcept nogil:
+    timers_unreserve(&self.owner.host.timers, 1)
+    free(self)
+
+
+cdef void endpoint_bury(endpoint_t *self) noexcept nogil:
+    # An event for its listener may be on its way while the host is inside a turn.
+    self.next = self.owner.dead
+    self.owner.dead = self
+
+
+cdef void free_dead(endpoints_t *self) noexcept nogil:
+    cdef endpoint_t *endpoint
+    while self.dead != NULL and self.host.turns == 0:
+        endpoint = self.dead
+        self.dead = endpoint.next
+        endpoint_free(endpoint)
+
+
+cdef void remember(endpoints_t *self, const char *text) noexcept nogil:
+    memcpy(self.last, text, strlen(text) + 1)
+
+
+cdef void add(endpoints_t *self, endpoint_t *endpoint) noexcept nogil:
+    endpoint.next = self.first
+    self.first = endpoint
+
+
+# --- bind -----------------------------------------------------------------------------------------------------------------
+
+cdef int own_end(endpoints_t *self, inproc_end_t *end) noexcept nogil:
+    # This socket's end of inproc connections; the id is counted. 0; -ENOMEM.
+    cdef const options_t *options = self.host.options
+    end.mailbox = self.host.mailbox
+    end.sndhwm = options.sndhwm
+    end.rcvhwm = options.rcvhwm
+    end.is_conflated = options.conflate
+    end.id = NULL
+    if options.routing_id.size:
+        end.id = store_new(options.routing_id.size)
+        if end.id == NULL:
+            return -ENOMEM
+        memcpy(end.id.data, options.routing_id.at, options.routing_id.size)
+    return 0
+
+
+cdef int bind_inproc(endpoints_t *self, endpoint_t *endpoint) noexcept nogil:
+    cdef inproc_end_t end
+    cdef int rc = own_end(self, &end)
+    if rc == 0:
+        rc = context_bind_inproc(self.context, endpoint.address.host, &end)
+    if end.id != NULL:
+        store_unref(end.id)
+    memcpy(endpoint.resolved, endpoint.address.text, sizeof(endpoint.resolved))
+    return rc
+
+
+cdef int bind_stream(endpoints_t *self, endpoint_t *endpoint) noexcept nogil:
+    cdef host_t *host = self.host
+    cdef transport_options_t options = host.options.transport
+    cdef int fd = -1
+    cdef int rc = self.ops.open(self.arg)
+    if rc != 0:
+        return rc
+    host.turns += 1
+    pthread_mutex_unlock(&host.lock)
+    rc = transport_listen(&endpoint.address, &options, &fd, endpoint.resolved)
+    pthread_mutex_lock(&host.lock)
+    host.turns -= 1
+    if rc != 0:
+        return rc
+    host.options.transport.use_fd = -1      # taken over by this bind
+    endpoint.watch.fd = fd
+    endpoint.watch.fn = on_acceptable
+    endpoint.watch.arg = endpoint
+    endpoint.rest_timer.fn = on_rested
+    endpoint.rest_timer.arg = endpoint
+    rc = poller_watch(&host.poller, &endpoint.watch, REACTOR_IN)
+    if rc != 0:
+        transport_unlisten(&endpoint.address, endpoint.resolved, fd)
+    return rc
+
+
+cdef int endpoints_bind(endpoints_t *self, const char *text, size_t size) noexcept nogil:
+    cdef address_t address
+    cdef endpoint_t *endpoint
+    cdef int rc = transport_parse(text, size, True, self.host.options.transport.ipv6, &address)
+    if rc != 0:
+        return rc
+    endpoint = endpoint_new(self, &address, True)
+    if endpoint == NULL:
+        return -ENOMEM
+    if address.kind == TRANSPORT_INPROC:
+        rc = bind_inproc(self, endpoint)
+    else:
+        rc = bind_stream(self, endpoint)
+    if rc != 0:
+        endpoint_free(endpoint)
+        return rc
+    add(self, endpoint)
+    remember(self, endpoint.resolved)
+    return 0
+
+
+cdef void on_acceptable(void *arg, uint32_t events) noexcept nogil:
+    cdef endpoint_t *self = <endpoint_t *>arg
+    cdef host_t *host = self.owner.host
+    cdef int i, rc
+    cdef int fd = -1
+    for i in range(ACCEPTS_MAX):
+        rc = transport_accept(self.watch.fd, self.address.kind, &host.options.transport, &fd)
+        if rc == -EAGAIN:
+            return
+        if rc != 0:
+            # Out of descriptors, most likely: the waiting connection would keep us busy. Look again in a while.
+            poller_watch(&host.poller, &self.watch, 0)
+            timers_set(&host.timers, &self.rest_timer, zc_now_us() + ACCEPT_REST_US)
+            return
+        engine_new_accepted(host, self.address.kind, fd, self)
+
+
+cdef void on_rested(void *arg) noexcept nogil:
+    cdef endpoint_t *self = <endpoint_t *>arg
+    if self.watch.fd >= 0:
+        poller_watch(&self.owner.host.poller, &self.watch, REACTOR_IN)
+
+
+# --- connect --------------------------------------------------------------------------------------------------------------
+
+cdef bint is_connected_once(endpoints_t *self, const char *text) noexcept nogil:
+    # DEALER, SUB, PUB and REQ connect to one endpoint only once.
+    cdef endpoint_t *endpoint = self.first
+    cdef int type = self.host.options.type
+    if type not in (TYPE_DEALER, TYPE_SUB, TYPE_PUB, TYPE_REQ):
+        return False
+    while endpoint != NULL:
+        if not endpoint.is_bound and endpoint.address.kind != TRANSPORT_INPROC and strcmp(endpoint.address.text, text) == 0:
+            return True
+        endpoint = endpoint.next
+    return False
+
+
+cdef int connect_inproc(endpoints_t *self, endpoint_t *endpoint) noexcept nogil:
+    cdef inproc_end_t end
+    cdef link_t *link = NULL
+    cdef int rc = own_end(self, &end)
+    if rc == 0:
+        link = link_new(end.mailbox, end.sndhwm, end.rcvhwm, end.is_conflated, end.id)
+        if link == NULL:
+            rc = -ENOMEM
+    if end.id != NULL:
+        store_unref(end.id)
+    if rc != 0:
+        return rc
+    rc = context_connect_inproc(self.context, endpoint.address.host, link)
+    if rc != 0:
+        link_leave(link, LINK_CONNECTOR)
+        link_unref(link)
+        return rc
+    endpoint.is_waiting = True
+    endpoint.engine = engine_new_linked(self.host, link, LINK_CONNECTOR, endpoint)
+    if endpoint.engine == NULL:
+        context_forget_inproc(self.context, link)
+        return -ENOMEM
+    self.ops.attach(self.arg, endpoint.engine)
+    return 0
+
+
+cdef int connect_stream(endpoints_t *self, endpoint_t *endpoint) noexcept nogil:
+    cdef int rc = self.ops.open(self.arg)
+    if rc != 0:
+        return rc
+    endpoint.engine = engine_new_connector(self.host, &endpoint.address, endpoint)
+    if endpoint.engine == NULL:
+        return -ENOMEM
+    if not self.host.options.immediate:
+        self.ops.attach(self.arg, endpoint.engine)
+    return 0
+
+
+cdef int endpoints_connect(endpoints_t *self, const char *text, size_t size) noexcept nogil:
+    cdef address_t address
+    cdef endpoint_t *endpoint
+    cdef int rc = transport_parse(text, size, False, self.host.options.transport.ipv6, &address)
+    if rc != 0:
+        return rc
+    if is_connected_once(self, address.text):
+        return 0
+    endpoint = endpoint_new(self, &address, False)
+    if endpoint == NULL:
+        return -ENOMEM
+    if address.kind == TRANSPORT_INPROC:
+        rc = connect_inproc(self, endpoint)
+    else:
+        rc = connect_stream(self, endpoint)
+    if rc != 0:
+        endpoint_free(endpoint)
+        return rc
+    add(self, endpoint)
+    remember(self, endpoint.address.text)
+    if address.kind != TRANSPORT_INPROC and endpoint.engine != NULL:
+        engine_connect(endpoint.engine)
+    host_attend(self.host)
+    return 0
+
+
+# --- taking back ------------------------------------------------------------------------------------------------------------
+
+cdef void close_listener(endpoint_t *self) noexcept nogil:
+    cdef endpoints_t *owner = self.owner
+    if self.address.kind == TRANSPORT_INPROC:
+        context_unbind_inproc(owner.context, self.address.host, owner.host.mailbox)
+        return
+    poller_unwatch(&owner.host.poller, &self.watch)
+    timers_cancel(&owner.host.timers, &self.rest_timer)
+    transport_unlisten(&self.address, self.resolved, self.watch.fd)
+    self.watch.fd = -1
+
+
+cdef void let_go(endpoint_t *self) noexcept nogil:
+    cdef endpoints_t *owner = self.owner
+    cdef engine_t *engine = self.engine
+    if self.is_bound:
+        close_listener(self)
+    elif engine != NULL:
+        self.engine = NULL
+        engine.endpoint = NULL
+        if self.is_waiting:
+            context_forget_inproc(owner.context, engine.link)
+        owner.ops.disconnect(owner.arg, engine)
+
+
+cdef bint names(endpoint_t *self, const char *text, size_t size) noexcept nogil:
+    if strlen(self.address.text) == size and strncmp(self.address.text, text, size) == 0:
+        # A wildcard is no name for what it has become.
+        return not self.is_bound or strcmp(self.address.text, self.resolved) == 0
+    if not self.is_bound or self.address.kind == TRANSPORT_INPROC:
+        return False
+    return transport_same(text, size, self.owner.host.options.transport.ipv6, self.resolved)
+
+
+cdef int remove(endpoints_t *self, const char *text, size_t size, bint is_bound, bint is_all) noexcept nogil:
+    cdef endpoint_t **at = &self.first
+    cdef endpoint_t *endpoint
+    cdef bint is_found = False
+    free_dead(self)
+    while at[0] != NULL and (is_all or not is_found):
+        endpoint = at[0]
+        if endpoint.is_bound != is_bound or not names(endpoint, text, size):
+            at = &endpoint.next
+            continue
+        is_found = True
+        at[0] = endpoint.next
+        let_go(endpoint)
+        endpoint_bury(endpoint)
+    free_dead(self)
+    host_attend(self.host)
+    return 0 if is_found else -ENOENT
+
+
+cdef int check_text(endpoints_t *self, const char *text, size_t size, bint is_bind) noexcept nogil:
+    # Malformed text is EINVAL or EPROTONOSUPPORT here too; what merely cannot be found is ENOENT.
+    cdef address_t address
+    cdef int rc = transport_parse(text, size, is_bind, self.host.options.transport.ipv6, &address)
+    return rc if rc == -EINVAL or rc == -EPROTONOSUPPORT else 0
+
+
+cdef int endpoints_unbind(endpoints_t *self, const char *text, size_t size) noexcept nogil:
+    cdef int rc = check_text(self, text, size, True)
+    return rc if rc != 0 else remove(self, text, size, True, False)
+
+
+cdef int endpoints_disconnect(endpoints_t *self, const char *text, size_t size) noexcept nogil:
+    cdef int rc = check_text(self, text, size, False)
+    return rc if rc != 0 else remove(self, text, size, False, True)
+
+
+cdef void endpoints_forget(endpoints_t *self, engine_t *engine) noexcept nogil:
+    cdef endpoint_t *endpoint = self.first
+    while endpoint != NULL:
+        if endpoint.engine == engine:
+            endpoint.engine = NULL
+        endpoint = endpoint.next
+
+
+cdef void endpoints_close(endpoints_t *self) noexcept nogil:
+    cdef endpoint_t *endpoint
+    while self.first != NULL:
+        endpoint = self.first
+        self.first = endpoint.next
+        let_go(endpoint)
+        endpoint_bury(endpoint)
+    free_dead(self)
+
+
+cdef void endpoints_fini(endpoints_t *self) noexcept nogil:
+    endpoints_close(self)

@@ -1,0 +1,192 @@
+# zmqcore/_engine.pxd -- one connection of a socket: session, handshake, heartbeats, pipes, reconnect (floor 5).
+# Lock:   host_t.lock (the socket lock) for every function and field, unless it says otherwise. A function marked UNLOCKS
+#         lets go of it around a system call; engines, pipes and the pattern may have changed when it returns.
+# Memory: the host owns its engines; one that is finished lies in host.dead until host_bury, because a turn of the
+#         reactor or a thread inside a system call may still point to it.
+# Upward: host_ops_t, filled in by the socket. Callbacks run under the lock and must not unlock.
+# Invariants (engine_check in debug builds)
+#   E1  fd >= 0 exactly in the states CONNECTING to ACTIVE (and until a system call on it has returned: is_ending)
+#   E2  at most one thread reads the fd (is_reading) and at most one writes it (is_writing)
+#   E3  the fd is closed only while neither is set
+#   E4  in ACTIVE and only there messages move between fd and pipes
+#   E5  input is not asked for while it is stalled at the high-water mark: a blocked engine costs no CPU
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from zmqcore._link cimport link_t
+from zmqcore._mechanism cimport mechanism_t
+from zmqcore._options cimport options_t
+from zmqcore._pipe cimport msg_t, part_t, pipe_t, store_t
+from zmqcore._reactor cimport mailbox_t, poller_t, ready_t, timer_t, timers_t, watch_t
+from zmqcore._sys cimport pthread_mutex_t
+from zmqcore._transport cimport address_t, transport_kind
+from zmqcore._zmtp cimport zmtp_greeting_t
+
+cdef struct engine_t
+cdef struct host_t
+
+# --- upward --------------------------------------------------------------------------------------------------------------
+
+cdef struct host_ops_t:
+    void (*active)(void *arg, engine_t *engine) noexcept nogil      # the handshake is done (each time)
+    void (*lost)(void *arg, engine_t *engine) noexcept nogil        # was active; will try to connect again
+    void (*closed)(void *arg, engine_t *engine) noexcept nogil      # finished for good; the engine dies after engine_release
+    void (*input)(void *arg, engine_t *engine) noexcept nogil       # messages came into an empty pipe
+    void (*output)(void *arg, engine_t *engine) noexcept nogil      # a full pipe takes messages again
+
+# What all engines of one socket share; embedded in the socket.
+cdef struct host_t:
+    pthread_mutex_t lock
+    poller_t poller             # open from the first need on (fd >= 0)
+    timers_t timers
+    mailbox_t *mailbox
+    options_t *options
+    const host_ops_t *ops
+    void *arg
+    engine_t *engines           # all but the dead
+    uint32_t engine_count
+    engine_t *attention         # queue: new output to write, or input to resume
+    engine_t *attention_last
+    engine_t *dead
+    uint32_t turns              # dispatches and system calls under way: the dead are kept
+    uint64_t random             # state of host_random
+    uint64_t last_serial
+
+cdef enum engine_state:
+    ENGINE_IDLE = 0             # no connection; waits for its retry, or for nothing
+    ENGINE_CONNECTING = 1
+    ENGINE_GREETING = 2
+    ENGINE_IDENTITY = 3         # 2.0 and 1.0 peers: their identity frame is due
+    ENGINE_HANDSHAKE = 4        # 3.x: the mechanism speaks
+    ENGINE_ACTIVE = 5
+    ENGINE_DEAD = 6
+
+# How a connection ends.
+cdef enum engine_end:
+    END_NONE = 0
+    END_LOST = 1                # closed, reset, timed out: a connector tries again
+    END_REFUSED = 2             # the connection could not be made: a connector tries again
+    END_FAILED = 3              # the peer broke the protocol: a connector gives up
+    END_CLOSED = 4              # we are done with it
+
+cdef struct engine_t:
+    # set once
+    host_t *host
+    address_t *address          # connectors: where to; owned. NULL: accepted, or inproc
+    transport_kind kind
+    void *endpoint              # the socket's own note of where this engine belongs
+    link_t *link                # inproc: counted; then there is no fd, and pipes lie in the link
+    int side
+    # life
+    engine_state state
+    engine_end is_ending        # the end that waits for system calls to return
+    bint was_active             # this connection has been ACTIVE
+    bint is_lingering           # no more input; ends when the output is gone
+    bint is_released            # the pattern has let go; with ENGINE_DEAD it may be freed
+    bint is_dying               # inside host_ops_t.closed
+    uint64_t serial             # never used again in this socket; 0 none
+    int version                 # ZMTP_VERSION_*
+    uint32_t retry_ms           # last delay, for the back-off
+    # the fd
+    watch_t watch
+    bint is_reading             # a thread is inside recv (E2)
+    bint is_writing
+    bint is_out_blocked         # the kernel's buffer is full: wait for REACTOR_OUT
+    bint is_in_stalled          # the in pipe is at its high-water mark (E5)
+    # handshake; also the undecoded input of 1.0 peers
+    zmtp_greeting_t *greeting   # NULL when it is over
+    mechanism_t mechanism
+    uint8_t *buffer
+    size_t buffer_bytes
+    size_t buffer_room
+    # pipes of a connection with an fd
+    pipe_t inbound
+    pipe_t outbound
+    pipe_t raw                  # bytes that go before outbound: handshake, 1.0 frames
+    pipe_t latest               # ZMQ_CONFLATE: the message to send when outbound is empty
+    msg_t partial               # 1.0 peers: the parts of a message whose last is not here
+    # timers
+    timer_t retry_timer         # next attempt; CONNECT_TIMEOUT; HANDSHAKE_IVL
+    timer_t linger_timer
+    timer_t ping_timer
+    timer_t expiry_timer        # after our PING
+    timer_t ttl_timer           # after the peer's PING
+    bint has_input_since_ping
+    bint has_input_since_ttl
+    # lists of the host
+    engine_t *prev
+    engine_t *next
+    engine_t *next_attention
+    bint in_attention
+    engine_t *next_dead
+    # the pattern's (see _pattern.pxd); zero on creation
+    engine_t *in_prev           # fair queue
+    engine_t *in_next
+    engine_t *out_prev          # load balancer, or fan-out
+    engine_t *out_next
+    bint in_queue
+    bint out_queue
+    bint is_attached
+    bint is_identified          # ROUTER: has its routing id
+    bint is_probed
+    store_t *routing_id         # ROUTER: the id its messages carry; counted
+    engine_t *bucket_next       # ROUTER: hash chain
+    uint64_t match_turn         # fan-out: the message it was last matched with
+    uint64_t dropped_msgs       # messages not delivered to it because its pipe was full
+
+# --- host -------------------------------------------------------------------------------------------------------------
+
+# 0 or -errno. options, ops, arg outlive the host.
+cdef int host_init(host_t *self, options_t *options, const host_ops_t *ops, void *arg) noexcept nogil
+# All engines are dead and released.
+cdef void host_fini(host_t *self) noexcept nogil
+# Opens the poll set and puts the mailbox into it. 0 or -errno. Idempotent.
+cdef int host_open(host_t *self) noexcept nogil
+cdef uint32_t host_random(host_t *self) noexcept nogil
+# Handles what poller_wait returned, then timers, then host_attend. UNLOCKS.
+cdef void host_dispatch(host_t *self, ready_t *ready, int count) noexcept nogil
+# Writes the output and resumes the input of engines that asked for it. UNLOCKS.
+cdef void host_attend(host_t *self) noexcept nogil
+# Frees the dead when nobody can point to them.
+cdef void host_bury(host_t *self) noexcept nogil
+
+cdef inline bint host_needs_attention(const host_t *self) noexcept nogil:
+    return self.attention != NULL
+
+# --- life of an engine ---------------------------------------------------------------------------------------------------
+
+# A connector; the address is copied. Nothing happens before engine_connect. NULL: no memory.
+cdef engine_t *engine_new_connector(host_t *host, const address_t *address, void *endpoint) noexcept nogil
+# A connection that was accepted; takes the fd over (closes it on failure). UNLOCKS. NULL: failed.
+cdef engine_t *engine_new_accepted(host_t *host, transport_kind kind, int fd, void *endpoint) noexcept nogil
+# One side of an inproc link; takes over the caller's count on it. NULL: no memory (the count is given up).
+cdef engine_t *engine_new_linked(host_t *host, link_t *link, int side, void *endpoint) noexcept nogil
+# First attempt; the rest follows by itself. UNLOCKS.
+cdef void engine_connect(engine_t *self) noexcept nogil
+# Ends it: at once when linger_ms is 0 or nothing is queued, else when the output is gone or linger_ms (-1: never) is over.
+# Unread input is dropped. host_ops_t.closed is called at the end, not before engine_end returns... see is_lingering.
+cdef void engine_end_after(engine_t *self, int32_t linger_ms) noexcept nogil
+# The peer broke the protocol in a way that only the pattern sees (a malformed reply).
+cdef void engine_fail(engine_t *self) noexcept nogil
+# Closes the connection, which counts as lost (a connector tries again).
+cdef void engine_drop(engine_t *self) noexcept nogil
+# The pattern has no more use for a closed engine.
+cdef void engine_release(engine_t *self) noexcept nogil
+# Inproc: the mailbox brought a post of this engine's link.
+cdef void engine_on_post(engine_t *self) noexcept nogil
+
+# --- messages ------------------------------------------------------------------------------------------------------------
+
+# Whether a message may be sent now: below the high-water mark (and, when not, remembered for host_ops_t.output).
+cdef bint engine_writable(engine_t *self) noexcept nogil
+# Queues a message whatever the mark says. 0; -ENOMEM. The host's attention list then holds the engine.
+cdef int engine_push(engine_t *self, const msg_t *msg) noexcept nogil
+cdef bint engine_readable(engine_t *self) noexcept nogil
+# Takes the oldest message. 0; -EAGAIN; -ENOMEM.
+cdef int engine_pop(engine_t *self, msg_t *msg) noexcept nogil
+# Sends a (un)subscription in the form that the peer understands; dropped while not active (a new connection replays). 0; -ENOMEM.
+cdef int engine_subscribe(engine_t *self, bint is_subscribe, const uint8_t *topic, size_t size) noexcept nogil
+# Messages and bytes queued in each direction.
+cdef void engine_queued(engine_t *self, uint64_t *in_msgs, uint64_t *in_bytes, uint64_t *out_msgs, uint64_t *out_bytes) noexcept nogil
+# The routing id that the peer announced; NULL none. Borrowed until the connection ends.
+cdef const uint8_t *engine_peer_id(engine_t *self, size_t *size) noexcept nogil
+# New high-water marks (ZMQ_SNDHWM and ZMQ_RCVHWM act on live pipes).
+cdef void engine_set_hwm(engine_t *self, uint32_t sndhwm, uint32_t rcvhwm) noexcept nogil

@@ -1,0 +1,45 @@
+# zmqcore/_limits.pxd -- every tuning number: unit, trade-off, what it was measured with (floor 0).
+cdef enum:
+    # Pipes. A body of at least this size travels by reference, never through a second copy: below it the copy is
+    # cheaper than the extra buffer in writev (design.md, "bodies by reference").
+    LARGE_BODY_BYTES = 8192
+    # The first chunk of a pipe, and the largest that a stream of small frames grows to: small, so that a thousand
+    # idle connections stay cheap; large, so that a flood needs few system calls.
+    CHUNK_BYTES_MIN = 2048
+    CHUNK_BYTES_MAX = 262144
+    # One writev: buffers and bytes taken at once. More bytes than a kernel socket buffer holds gain nothing.
+    GATHER_BUFFERS_MAX = 64
+    GATHER_BYTES_MAX = 1048576
+    # Writes an engine makes in one flush before others get their turn.
+    FLUSH_WRITES_MAX = 8
+
+    # A peer that has not finished its handshake may make us hold this much, bytes.
+    HANDSHAKE_BYTES_MAX = 65536
+    HANDSHAKE_BYTES_FIRST = 512
+    # Frames beyond this claim cannot be real: closes the connection before any allocation, bytes (2^48).
+    FRAME_BYTES_MAX = 281474976710656
+
+    # Events taken from one wait, accepts from one readiness: bounds a turn so that no fd starves another.
+    REACTOR_EVENTS_MAX = 64
+    ACCEPTS_MAX = 32
+    # A listener that ran out of descriptors rests this long before it tries again.
+    ACCEPT_REST_US = 100000
+    # An adopted socket whose owner stays outside this long goes back to its I/O thread; also that thread's tick.
+    ADOPTION_US = 1000
+    # Ticks with every owner inside before the I/O thread goes to sleep until somebody leaves.
+    QUIET_TICKS = 10
+    # A second thread on a socket that somebody else drives looks for signals this often.
+    WAITER_LOOK_US = 100000
+    # Sends that follow one another faster than this, with no receive between, are a flood (see socket_flush_sends).
+    FLOOD_GAP_US = 30
+    FLOOD_SENDS = 8
+
+    # Notifications an XPUB keeps for a user who does not read them; then its subscribers are not read any more.
+    NOTIFICATIONS_MAX = 1048576
+    # The proxy: messages a direction may move in one turn (libzmq's burst), and bytes.
+    PROXY_BURST_MSGS = 1000
+    PROXY_BURST_BYTES = 1048576
+    # How long a busy proxy may go without looking for signals.
+    PROXY_SIGNALS_US = 50000
+    MAX_SOCKETS_DEFAULT = 1023
+    SOCKET_LIMIT = 65535

@@ -1,0 +1,286 @@
+# zmqcore/_mechanism.pyx -- see the door for contracts.
+#
+# A mechanism is a table of two functions: step takes a frame of the peer, next gives one to send. They do not call
+# each other, so that no order between the two sides is assumed.
+#
+#   NULL (RFC 37): READY each way, in any order.
+#     HANDSHAKE  --next: READY handed out, the peer's accepted-----> DONE
+#     HANDSHAKE  --step: READY accepted, the own one handed out----> DONE
+#     HANDSHAKE  --step: ERROR, or anything that is no good READY--> FAILED
+#   Strict and lenient as libzmq is, so that whoever talks to it can talk to us: names are compared exactly, although
+#   RFC 37 ignores their case; the COMMAND flag is not required; a READY without a Socket-Type will do.
+from libc.stdint cimport INT32_MAX
+from zmqcore._options cimport (
+    TYPE_COUNT, TYPE_DEALER, TYPE_PAIR, TYPE_PUB, TYPE_PULL, TYPE_PUSH, TYPE_REP, TYPE_REQ, TYPE_ROUTER, TYPE_STREAM,
+    TYPE_SUB, TYPE_XPUB, TYPE_XSUB,
+)
+from zmqcore._sys cimport ENOBUFS, ENOMEM, EPROTO, free, malloc, memcmp, memcpy, memset, strlen
+from zmqcore._zmtp cimport (
+    COMMAND_ERROR, COMMAND_READY, ZMTP_COMMAND, ZMTP_HEAD_BYTES_MAX, zmtp_command, zmtp_command_read, zmtp_error_read,
+    zmtp_head_write, zmtp_property_next, zmtp_property_write,
+)
+
+cdef enum:
+    # ZMQ_PROTOCOL_ERROR_ZMTP_* (zmq_socket_monitor(3))
+    ERROR_UNSPECIFIED = 0x10000000
+    ERROR_UNEXPECTED_COMMAND = 0x10000001
+    ERROR_MALFORMED_ERROR = 0x10000015
+    READY_NAME_BYTES = 6        # 5 "READY"
+    PROPERTY_BYTES = 5          # of a property besides its name and value
+    REASON_BYTES = 3            # "400"
+
+# What the handshake knows of a socket type.
+cdef struct type_row_t:
+    const char *name
+    uint32_t peers              # 1 << TYPE_* of the types it talks to
+    bint tells_id               # sends Identity, also an empty one
+
+cdef type_row_t type_rows[TYPE_COUNT]       # written at import only
+cdef mechanism_ops_t mechanism_null         # written at import only
+
+
+cdef bint slice_is(slice_t self, const char *text) noexcept nogil:
+    return self.size == strlen(text) and memcmp(self.at, text, self.size) == 0
+
+
+# --- socket types ------------------------------------------------------------------------------------------------
+
+cdef void type_row(int32_t type, const char *name, bint tells_id, uint32_t peers) noexcept nogil:
+    type_rows[type].name = name
+    type_rows[type].tells_id = tells_id
+    type_rows[type].peers = peers
+
+
+cdef void type_rows_fill() noexcept nogil:
+    type_row(TYPE_PAIR, "PAIR", False, 1 << TYPE_PAIR)
+    type_row(TYPE_PUB, "PUB", False, 1 << TYPE_SUB | 1 << TYPE_XSUB)
+    type_row(TYPE_SUB, "SUB", False, 1 << TYPE_PUB | 1 << TYPE_XPUB)
+    type_row(TYPE_REQ, "REQ", True, 1 << TYPE_REP | 1 << TYPE_ROUTER)
+    type_row(TYPE_REP, "REP", False, 1 << TYPE_REQ | 1 << TYPE_DEALER)
+    type_row(TYPE_DEALER, "DEALER", True, 1 << TYPE_REP | 1 << TYPE_DEALER | 1 << TYPE_ROUTER)
+    type_row(TYPE_ROUTER, "ROUTER", True, 1 << TYPE_REQ | 1 << TYPE_DEALER | 1 << TYPE_ROUTER)
+    type_row(TYPE_PULL, "PULL", False, 1 << TYPE_PUSH)
+    type_row(TYPE_PUSH, "PUSH", False, 1 << TYPE_PULL)
+    type_row(TYPE_XPUB, "XPUB", False, 1 << TYPE_SUB | 1 << TYPE_XSUB)
+    type_row(TYPE_XSUB, "XSUB", False, 1 << TYPE_PUB | 1 << TYPE_XPUB)
+    # STREAM has no handshake: its peers are plain TCP.
+    type_row(TYPE_STREAM, "STREAM", False, 0)
+
+
+cdef bint type_is_known(int32_t type) noexcept nogil:
+    return 0 <= type < TYPE_COUNT
+
+
+cdef const char *mechanism_type_name(int32_t type) noexcept nogil:
+    if not type_is_known(type):
+        return ""
+    return type_rows[type].name
+
+
+cdef bint mechanism_types_fit(int32_t own_type, int32_t peer_type) noexcept nogil:
+    return type_is_known(own_type) and type_is_known(peer_type) and type_rows[own_type].peers >> peer_type & 1
+
+
+# TYPE_*, or -1 for a name that is none of ours: drafts, other cases of the letters.
+cdef int32_t type_of(slice_t name) noexcept nogil:
+    cdef int32_t type
+    for type in range(TYPE_COUNT):
+        if slice_is(name, type_rows[type].name):
+            return type
+    return -1
+
+
+# --- properties --------------------------------------------------------------------------------------------------
+
+# Bytes of the own property list.
+cdef size_t own_properties_bytes(const options_t *options) noexcept nogil:
+    cdef const type_row_t *type = &type_rows[options.type]
+    cdef size_t size = PROPERTY_BYTES + strlen("Socket-Type") + strlen(type.name)
+    if type.tells_id:
+        size += PROPERTY_BYTES + strlen("Identity") + options.routing_id.size
+    return size + options.metadata.size
+
+
+# Writes the own property list; bytes written.
+cdef size_t own_properties_write(const options_t *options, uint8_t *out) noexcept nogil:
+    cdef const type_row_t *type = &type_rows[options.type]
+    cdef size_t used = zmtp_property_write(out, "Socket-Type", <const uint8_t *>type.name,
+                                           <uint32_t>strlen(type.name))
+    if type.tells_id:
+        used += zmtp_property_write(out + used, "Identity", options.routing_id.at, <uint32_t>options.routing_id.size)
+    if options.metadata.size != 0:
+        memcpy(out + used, options.metadata.at, options.metadata.size)
+    return used + options.metadata.size
+
+
+cdef slice_t peer_properties(const mechanism_t *self) noexcept nogil:
+    cdef slice_t properties
+    properties.at = self.properties
+    properties.size = self.properties_bytes
+    return properties
+
+
+cdef int keep_properties(mechanism_t *self, slice_t data) noexcept nogil:
+    if data.size == 0:
+        return 0
+    self.properties = <uint8_t *>malloc(data.size)
+    if self.properties == NULL:
+        return -ENOMEM
+    memcpy(self.properties, data.at, data.size)
+    self.properties_bytes = data.size
+    return 0
+
+
+cdef bint mechanism_property(const mechanism_t *self, const char *name, slice_t *value) noexcept nogil:
+    cdef slice_t properties = peer_properties(self)
+    cdef slice_t each
+    cdef size_t off = 0
+    # The first of a name that comes twice, as libzmq's message metadata has it.
+    while zmtp_property_next(properties, &off, &each, value) > 0:
+        if slice_is(each, name):
+            return True
+    return False
+
+
+# Takes type and id of the peer from its properties. Whether they are well-formed and the types fit.
+cdef bint accept_properties(mechanism_t *self) noexcept nogil:
+    cdef slice_t properties = peer_properties(self)
+    cdef slice_t name, value
+    cdef size_t off = 0
+    cdef int rc = zmtp_property_next(properties, &off, &name, &value)
+    while rc > 0:
+        if slice_is(name, "Socket-Type"):
+            self.peer_type = type_of(value)
+            if not mechanism_types_fit(self.options.type, self.peer_type):
+                return False
+        elif slice_is(name, "Identity"):
+            # The last one wins for routing, as in libzmq.
+            self.peer_id = value
+        rc = zmtp_property_next(properties, &off, &name, &value)
+    return rc == 0
+
+
+# --- NULL --------------------------------------------------------------------------------------------------------
+
+cdef int fail(mechanism_t *self, mechanism_failure failure, uint32_t code) noexcept nogil:
+    self.state = MECHANISM_FAILED
+    self.failure = failure
+    self.failure_code = code
+    return -EPROTO
+
+
+# M2
+cdef void null_finish(mechanism_t *self) noexcept nogil:
+    if self.is_sent and self.is_accepted:
+        self.state = MECHANISM_DONE
+
+
+cdef int null_accept_ready(mechanism_t *self, slice_t data) noexcept nogil:
+    cdef int rc = keep_properties(self, data)
+    if rc < 0:
+        fail(self, FAILURE_SILENT, 0)
+        return rc
+    if not accept_properties(self):
+        return fail(self, FAILURE_SILENT, 0)
+    self.is_accepted = True
+    null_finish(self)
+    return 0
+
+
+# The peer refuses us: "300", "400" or "500" are the ZAP status codes (RFC 27).
+cdef int null_accept_error(mechanism_t *self, slice_t data) noexcept nogil:
+    cdef slice_t reason
+    if zmtp_error_read(data, &reason) < 0:
+        return fail(self, FAILURE_PROTOCOL, ERROR_MALFORMED_ERROR)
+    if reason.size == REASON_BYTES and c'3' <= <char>reason.at[0] <= c'5' and memcmp(reason.at + 1, "00", 2) == 0:
+        return fail(self, FAILURE_AUTH, <uint32_t>(reason.at[0] - c'0') * 100)
+    return fail(self, FAILURE_SILENT, 0)
+
+
+cdef int null_step(mechanism_t *self, const uint8_t *body, size_t size, bint is_command) noexcept nogil:
+    cdef slice_t data
+    cdef zmtp_command command = zmtp_command_read(body, size, &data)
+    if self.is_accepted:
+        return fail(self, FAILURE_PROTOCOL, ERROR_UNEXPECTED_COMMAND)
+    if command == COMMAND_READY:
+        return null_accept_ready(self, data)
+    if command == COMMAND_ERROR:
+        return null_accept_error(self, data)
+    return fail(self, FAILURE_PROTOCOL, ERROR_UNEXPECTED_COMMAND)
+
+
+cdef int null_next(mechanism_t *self, uint8_t *out, size_t room) noexcept nogil:
+    cdef uint8_t head[ZMTP_HEAD_BYTES_MAX]
+    cdef size_t body_bytes, used
+    if self.is_sent:
+        return 0
+    body_bytes = READY_NAME_BYTES + own_properties_bytes(self.options)
+    used = zmtp_head_write(head, ZMTP_COMMAND, body_bytes)
+    if room > INT32_MAX:
+        room = INT32_MAX
+    if room < used + body_bytes:
+        return -ENOBUFS
+    memcpy(out, head, used)
+    memcpy(out + used, "\x05READY", READY_NAME_BYTES)
+    used += READY_NAME_BYTES
+    used += own_properties_write(self.options, out + used)
+    self.is_sent = True
+    null_finish(self)
+    return <int>used
+
+
+cdef void ops_fill() noexcept nogil:
+    mechanism_null.name = "NULL"
+    mechanism_null.step = null_step
+    mechanism_null.next = null_next
+
+
+type_rows_fill()
+ops_fill()
+
+
+# --- the door ----------------------------------------------------------------------------------------------------
+
+cdef const mechanism_ops_t *ops_of(const options_t *options) noexcept nogil:
+    return &mechanism_null
+
+
+cdef int mechanism_init(mechanism_t *self, const options_t *options) noexcept nogil:
+    memset(self, 0, sizeof(mechanism_t))
+    self.ops = ops_of(options)
+    self.options = options
+    self.state = MECHANISM_HANDSHAKE
+    self.failure = FAILURE_NONE
+    self.peer_type = -1
+    return 0
+
+
+cdef void mechanism_fini(mechanism_t *self) noexcept nogil:
+    free(self.properties)
+    self.properties = NULL
+    self.properties_bytes = 0
+    self.peer_id.at = NULL
+    self.peer_id.size = 0
+
+
+cdef const char *mechanism_name(const options_t *options) noexcept nogil:
+    return ops_of(options).name
+
+
+cdef int mechanism_step(mechanism_t *self, const uint8_t *body, size_t size, bint is_command) noexcept nogil:
+    if self.state == MECHANISM_FAILED:
+        return -EPROTO
+    if self.state == MECHANISM_DONE:
+        return fail(self, FAILURE_PROTOCOL, ERROR_UNSPECIFIED)
+    return self.ops.step(self, body, size, is_command)
+
+
+cdef int mechanism_next(mechanism_t *self, uint8_t *out, size_t room) noexcept nogil:
+    # M1: NULL has nothing to tell a peer that failed.
+    if self.state == MECHANISM_FAILED:
+        return 0
+    return self.ops.next(self, out, room)
+
+
+cdef size_t mechanism_room(const options_t *options) noexcept nogil:
+    return ZMTP_HEAD_BYTES_MAX + READY_NAME_BYTES + own_properties_bytes(options)

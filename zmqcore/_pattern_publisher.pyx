@@ -1,0 +1,365 @@
+# zmqcore/_pattern_publisher.pyx -- see the door.
+#
+# A notification waits in a pipe of the pattern as [serial of the engine (8 bytes), 01 or 00 + topic]; a message that a
+# subscriber sent upstream as [serial, its parts]. The serial serves ZMQ_XPUB_MANUAL, where the user's answer concerns the
+# peer of the notification that was read last, who may be gone by then.
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from zmqcore._engine cimport engine_pop, engine_push, engine_t, engine_writable
+from zmqcore._limits cimport NOTIFICATIONS_MAX
+from zmqcore._options cimport OPTION_SUBSCRIBE, TYPE_PUB, TYPE_XPUB, options_t
+from zmqcore._pattern cimport (
+    ops_always, ops_engine_nothing, ops_never, ops_recv_never, out_queue_push, pattern_t,
+)
+from zmqcore._pipe cimport (
+    msg_clear, msg_fini, msg_init, msg_push, msg_push_copy, msg_shift, msg_t, msg_unshift, part_t, pipe_append, pipe_fini,
+    pipe_init, pipe_pop, pipe_t, store_new, store_t, store_unref,
+)
+from zmqcore._sys cimport EAGAIN, EINVAL, ENOMEM, calloc, free, memcpy
+from zmqcore._trie cimport (
+    TRIE_FIRST_OF_TOPIC, TRIE_LAST_OF_TOPIC, TRIE_UNKNOWN, trie_add, trie_fini, trie_has, trie_init, trie_match,
+    trie_remove, trie_remove_who, trie_t,
+)
+from zmqcore._zmtp cimport (
+    COMMAND_CANCEL, COMMAND_SUBSCRIBE, ZMTP_VERSION_1, slice_t, zmtp_command_read,
+)
+
+cdef struct publisher_t:
+    trie_t trie
+    pipe_t notes                # XPUB: what the user has not read
+    bint has_user               # XPUB; a PUB's user reads nothing
+    uint64_t turn               # number of the message being matched (engine_t.match_turn)
+    uint64_t last_serial        # engine of the notification that was read last (manual)
+    engine_t *last_subscriber   # manual, last value: the next message goes only there
+    # while trie_match runs
+    engine_t **hits             # engines that match, each once
+    uint32_t hit_count
+    uint32_t hit_room
+    bint is_short               # no memory for hits
+    # while trie_remove_who runs
+    pattern_t *pattern
+    engine_t *leaving
+
+cdef pattern_ops_t pub_ops
+cdef pattern_ops_t xpub_ops
+
+
+cdef int publisher_init(pattern_t *self, bint has_user) noexcept nogil:
+    cdef publisher_t *state = <publisher_t *>calloc(1, sizeof(publisher_t))
+    if state == NULL:
+        return -ENOMEM
+    if trie_init(&state.trie) != 0:
+        free(state)
+        return -ENOMEM
+    pipe_init(&state.notes, 0)
+    state.has_user = has_user
+    state.pattern = self
+    self.state = state
+    return 0
+
+
+cdef int pub_init(pattern_t *self) noexcept nogil:
+    return publisher_init(self, False)
+
+
+cdef int xpub_init(pattern_t *self) noexcept nogil:
+    return publisher_init(self, True)
+
+
+cdef void publisher_fini(pattern_t *self) noexcept nogil:
+    cdef publisher_t *state = <publisher_t *>self.state
+    if state != NULL:
+        trie_fini(&state.trie)
+        pipe_fini(&state.notes)
+        free(state.hits)
+        free(state)
+
+
+# --- notifications ------------------------------------------------------------------------------------------------------
+
+cdef void note(publisher_t *state, engine_t *engine, msg_t *msg) noexcept nogil:
+    # Queues what the user shall read; msg is empty afterwards.
+    cdef store_t *serial
+    if state.has_user and state.notes.msgs < NOTIFICATIONS_MAX:
+        serial = store_new(sizeof(uint64_t))
+        if serial != NULL:
+            memcpy(serial.data, &engine.serial, sizeof(uint64_t))
+            if msg_unshift(msg, serial.data, sizeof(uint64_t), serial) == 0:
+                pipe_append(&state.notes, msg)
+            else:
+                store_unref(serial)
+    msg_clear(msg)
+
+
+cdef void note_topic(publisher_t *state, engine_t *engine, bint is_subscribe, const uint8_t *topic, size_t size) noexcept nogil:
+    cdef msg_t msg
+    cdef store_t *body
+    if not state.has_user:
+        return
+    body = store_new(size + 1)
+    if body == NULL:
+        return
+    body.data[0] = is_subscribe
+    if size:
+        memcpy(body.data + 1, topic, size)
+    msg_init(&msg)
+    if msg_push(&msg, body.data, size + 1, body) == 0:
+        note(state, engine, &msg)
+    else:
+        store_unref(body)
+    msg_fini(&msg)
+
+
+# --- subscriptions ------------------------------------------------------------------------------------------------------
+
+cdef void take_subscription(pattern_t *self, engine_t *engine, bint is_subscribe, const uint8_t *topic, size_t size) noexcept nogil:
+    cdef publisher_t *state = <publisher_t *>self.state
+    cdef const options_t *options = self.options
+    cdef bint is_news
+    cdef int rc
+    if options.xpub_manual:
+        note_topic(state, engine, is_subscribe, topic, size)
+        return
+    if is_subscribe:
+        rc = trie_add(&state.trie, topic, size, engine)
+        if rc < 0:
+            return
+        is_news = rc & TRIE_FIRST_OF_TOPIC or options.xpub_verbose or options.xpub_verboser
+    else:
+        # One cancel ends it however often the peer subscribed.
+        rc = trie_remove(&state.trie, topic, size, engine, True)
+        is_news = (rc & TRIE_LAST_OF_TOPIC or options.xpub_verboser
+                   or (rc & TRIE_UNKNOWN and not trie_has(&state.trie, topic, size)))
+    self.topics = state.trie.topics
+    if is_news:
+        note_topic(state, engine, is_subscribe, topic, size)
+
+
+cdef inline bint is_subscription(const part_t *part) noexcept nogil:
+    return part.size != 0 and part.at[0] <= 1
+
+
+cdef void take_message(pattern_t *self, engine_t *engine, msg_t *msg) noexcept nogil:
+    # Messages of old peers, and of users who write their own: 01 or 00 in front makes a subscription of a part.
+    cdef publisher_t *state = <publisher_t *>self.state
+    cdef bint first_is = is_subscription(&msg.parts[0])
+    cdef bint looks_on = first_is or not self.options.only_first_subscribe
+    cdef uint32_t i
+    for i in range(msg.count):
+        if not looks_on or not is_subscription(&msg.parts[i]):
+            continue
+        if first_is:
+            take_subscription(self, engine, msg.parts[i].at[0], msg.parts[i].at + 1, msg.parts[i].size - 1)
+        elif msg.parts[i].at[0]:
+            trie_add(&state.trie, msg.parts[i].at + 1, msg.parts[i].size - 1, engine)
+        else:
+            trie_remove(&state.trie, msg.parts[i].at + 1, msg.parts[i].size - 1, engine, True)
+    self.topics = state.trie.topics
+    if not first_is:
+        note(state, engine, msg)
+
+
+cdef void publisher_input(pattern_t *self, engine_t *engine) noexcept nogil:
+    cdef msg_t msg
+    cdef slice_t topic
+    cdef int command
+    msg_init(&msg)
+    while engine_pop(engine, &msg) == 0:
+        if not engine.is_attached:
+            pass
+        elif msg.is_command:
+            command = zmtp_command_read(msg.parts[0].at, msg.parts[0].size, &topic)
+            if command == COMMAND_SUBSCRIBE or command == COMMAND_CANCEL:
+                take_subscription(self, engine, command == COMMAND_SUBSCRIBE, topic.at, topic.size)
+        else:
+            take_message(self, engine, &msg)
+        msg_clear(&msg)
+    msg_fini(&msg)
+
+
+# --- peers --------------------------------------------------------------------------------------------------------------
+
+cdef void publisher_attach(pattern_t *self, engine_t *engine) noexcept nogil:
+    engine.inbound.keep_commands = True
+    out_queue_push(self, engine)
+
+
+cdef void publisher_active(pattern_t *self, engine_t *engine) noexcept nogil:
+    cdef msg_t msg
+    if self.options.xpub_welcome.size:
+        msg_init(&msg)
+        if msg_push_copy(&msg, self.options.xpub_welcome.at, self.options.xpub_welcome.size) == 0:
+            engine_push(engine, &msg)
+        msg_fini(&msg)
+    if engine.version == ZMTP_VERSION_1:
+        # Peers of that age do not pass subscriptions on: they get everything.
+        take_subscription(self, engine, True, NULL, 0)
+
+
+cdef void on_topic_left(void *arg, const uint8_t *topic, size_t size) noexcept nogil:
+    cdef publisher_t *state = <publisher_t *>arg
+    note_topic(state, state.leaving, False, topic, size)
+
+
+cdef void publisher_forget(pattern_t *self, engine_t *engine) noexcept nogil:
+    # Its subscriptions end with its connection; on the next one it sends them again.
+    cdef publisher_t *state = <publisher_t *>self.state
+    cdef bint is_each = self.options.xpub_verboser or self.options.xpub_manual
+    state.leaving = engine
+    trie_remove_who(&state.trie, engine, is_each, on_topic_left, state)
+    self.topics = state.trie.topics
+    if state.last_subscriber == engine:
+        state.last_subscriber = NULL
+
+
+# --- fan-out ------------------------------------------------------------------------------------------------------------
+
+cdef void on_hit(void *arg, void *who) noexcept nogil:
+    cdef publisher_t *state = <publisher_t *>arg
+    cdef engine_t *engine = <engine_t *>who
+    cdef engine_t **grown
+    if engine.match_turn == state.turn:
+        return
+    engine.match_turn = state.turn
+    if state.hit_count == state.hit_room:
+        grown = <engine_t **>calloc(2 * state.hit_room + 16, sizeof(engine_t *))
+        if grown == NULL:
+            state.is_short = True
+            return
+        memcpy(grown, state.hits, state.hit_count * sizeof(engine_t *))
+        free(state.hits)
+        state.hits = grown
+        state.hit_room = 2 * state.hit_room + 16
+    state.hits[state.hit_count] = engine
+    state.hit_count += 1
+
+
+cdef void find_hits(pattern_t *self, const part_t *first) noexcept nogil:
+    # Who gets a message with that first part, into state.hits.
+    cdef publisher_t *state = <publisher_t *>self.state
+    cdef engine_t *engine
+    state.turn += 1
+    state.hit_count = 0
+    state.is_short = False
+    trie_match(&state.trie, first.at, first.size, on_hit, state)
+    if self.options.invert_matching:
+        # match_turn now marks those who do not get it; a new turn collects the others.
+        state.hit_count = 0
+        engine = self.out_first
+        while engine != NULL:
+            if engine.match_turn != state.turn:
+                engine.match_turn = state.turn - 1
+                on_hit(state, engine)
+            engine = engine.out_next
+    if self.options.xpub_manual_last_value and state.last_subscriber != NULL:
+        engine = state.last_subscriber
+        state.last_subscriber = NULL
+        state.hit_count = 1 if state.hit_count and engine.match_turn == state.turn else 0
+        if state.hit_count:
+            state.hits[0] = engine
+
+
+cdef int publisher_check(pattern_t *self, const part_t *first) noexcept nogil:
+    # Only ZMQ_XPUB_NODROP makes a sender wait, and then for all who would get the message.
+    cdef publisher_t *state = <publisher_t *>self.state
+    cdef engine_t *last = state.last_subscriber
+    cdef uint32_t i
+    if not self.options.xpub_nodrop or self.out_first == NULL:
+        return 0
+    find_hits(self, first)
+    state.last_subscriber = last
+    for i in range(state.hit_count):
+        if not engine_writable(state.hits[i]):
+            return -EAGAIN
+    return 0
+
+
+cdef int publisher_send(pattern_t *self, msg_t *msg) noexcept nogil:
+    cdef publisher_t *state = <publisher_t *>self.state
+    cdef engine_t *engine
+    cdef uint32_t i
+    if self.out_first == NULL:
+        return 0
+    if self.options.xpub_nodrop and publisher_check(self, &msg.parts[0]) != 0:
+        return -EAGAIN
+    find_hits(self, &msg.parts[0])
+    for i in range(state.hit_count):
+        engine = state.hits[i]
+        if not engine_writable(engine) or engine_push(engine, msg) != 0:
+            engine.dropped_msgs += 1
+    return -ENOMEM if state.is_short else 0
+
+
+cdef int xpub_recv(pattern_t *self, msg_t *msg) noexcept nogil:
+    cdef publisher_t *state = <publisher_t *>self.state
+    cdef int rc = pipe_pop(&state.notes, msg)
+    if rc == 0:
+        memcpy(&state.last_serial, msg.parts[0].at, sizeof(uint64_t))
+        msg_shift(msg, 1)
+    return rc
+
+
+cdef bint xpub_is_readable(pattern_t *self) noexcept nogil:
+    return (<publisher_t *>self.state).notes.msgs != 0
+
+
+cdef int publisher_set(pattern_t *self, int32_t option, const uint8_t *at, size_t size) noexcept nogil:
+    # ZMQ_XPUB_MANUAL: acts for the peer of the notification that was read last; nothing happens when it has gone.
+    cdef publisher_t *state = <publisher_t *>self.state
+    cdef engine_t *engine = self.out_first
+    cdef int rc
+    if not self.options.xpub_manual:
+        return -EINVAL
+    while engine != NULL and engine.serial != state.last_serial:
+        engine = engine.out_next
+    if engine == NULL:
+        return 0
+    if option == OPTION_SUBSCRIBE:
+        rc = trie_add(&state.trie, at, size, engine)
+        if rc < 0:
+            return rc
+        if self.options.xpub_manual_last_value:
+            state.last_subscriber = engine
+    else:
+        trie_remove(&state.trie, at, size, engine, True)
+    self.topics = state.trie.topics
+    return 0
+
+
+cdef void fill(pattern_ops_t *ops) noexcept nogil:
+    ops.can_send = True
+    ops.is_strict = False
+    ops.fini = publisher_fini
+    ops.attach = publisher_attach
+    ops.active = publisher_active
+    ops.lost = publisher_forget
+    ops.detach = publisher_forget
+    ops.input = publisher_input
+    ops.output = ops_engine_nothing     # full engines stay in the queue (B1)
+    ops.check = publisher_check
+    ops.send = publisher_send
+    ops.is_writable = ops_always
+    ops.set = publisher_set
+
+
+cdef void fill_all() noexcept nogil:
+    fill(&pub_ops)
+    pub_ops.init = pub_init
+    pub_ops.can_recv = False
+    pub_ops.recv = ops_recv_never
+    pub_ops.is_readable = ops_never
+    fill(&xpub_ops)
+    xpub_ops.init = xpub_init
+    xpub_ops.can_recv = True
+    xpub_ops.recv = xpub_recv
+    xpub_ops.is_readable = xpub_is_readable
+
+
+fill_all()
+
+
+cdef const pattern_ops_t *publisher_ops(int32_t type) noexcept nogil:
+    if type == TYPE_PUB:
+        return &pub_ops
+    if type == TYPE_XPUB:
+        return &xpub_ops
+    return NULL

@@ -1,0 +1,179 @@
+# zmqcore/_pipe.pxd -- a one-way queue of frames in wire form (floor 3; sees no Python object).
+# Lock:   the owner's (socket lock, or the leaf lock of an inproc link), for every function but store_ref/store_unref and
+#         the msg_ functions (any thread).
+# Memory: a pipe owns its chunks; chunks refer to stores, which are counted and may outlive the pipe in a part_t.
+# One pipe is used in one of three ways, which share the chunk list:
+#   out     pipe_append -> pipe_gather, pipe_sent           (a connection's output: frames leave as bytes)
+#   in      pipe_reserve, pipe_filled, decode -> pipe_pop    (a connection's input: bytes become frames in place)
+#   queue   pipe_append -> pipe_pop                          (inproc, notifications, decoded input)
+# Invariants (pipe_check tests them in debug builds)
+#   P1  read_off <= write_off <= size in every chunk; only the tail may be empty
+#   P2  msgs == whole messages between the read position and the commit position
+#       (out: those that pipe_account has not yet found to be sent)
+#   P3  the reader never sees a message whose last frame is not here: it reads only while msgs > 0
+#   P4  a frame lies whole in one chunk, or its header ends a chunk and its body is the next one (is_body)
+#   P5  while is_reserved the tail chunk is neither freed nor rewound: somebody reads into it without the lock
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from zmqcore._sys cimport iovec, zc_add
+
+# --- memory by reference -----------------------------------------------------------------------------------------------
+
+ctypedef void (*store_release_fn)(void *arg) noexcept nogil
+
+cdef struct store_t:
+    int32_t refs                # atomic
+    uint8_t *data
+    size_t size
+    store_release_fn release    # NULL: data lies behind this struct
+    void *arg
+
+# A store of its own memory with refs 1; NULL: no memory. size may be 0.
+cdef store_t *store_new(size_t size) noexcept nogil
+# A store over somebody else's bytes; release(arg) is called by whichever thread lets go last.
+cdef store_t *store_wrap(const void *data, size_t size, store_release_fn release, void *arg) noexcept nogil
+cdef void store_free(store_t *self) noexcept nogil
+
+cdef inline void store_ref(store_t *self) noexcept nogil:
+    zc_add(&self.refs, 1)
+
+cdef inline void store_unref(store_t *self) noexcept nogil:
+    if zc_add(&self.refs, -1) == 0:
+        store_free(self)
+
+# --- messages ----------------------------------------------------------------------------------------------------------
+
+# One frame's body. store, when not NULL, keeps the bytes alive and is counted once for this part.
+cdef struct part_t:
+    const uint8_t *at
+    size_t size
+    store_t *store
+
+cdef enum:
+    MSG_INLINE_PARTS = 4
+
+# A whole message: parts[0:count]. Not movable by assignment (parts may point inside): use msg_move.
+cdef struct msg_t:
+    part_t *parts
+    uint32_t count
+    uint32_t room
+    bint is_command             # a SUBSCRIBE or CANCEL command body (pipes that keep commands)
+    void *source                # the engine that it came from; a tag, never followed; NULL none
+    part_t few[MSG_INLINE_PARTS]
+
+cdef void msg_init(msg_t *self) noexcept nogil
+# Lets go of all parts; the message is empty afterwards and can be used again.
+cdef void msg_clear(msg_t *self) noexcept nogil
+# msg_clear, and frees the table of parts.
+cdef void msg_fini(msg_t *self) noexcept nogil
+# Appends a part and takes over the caller's count on store. 0; -ENOMEM (the store is not taken).
+cdef int msg_push(msg_t *self, const uint8_t *at, size_t size, store_t *store) noexcept nogil
+# Appends a part that owns a copy of the bytes. 0; -ENOMEM.
+cdef int msg_push_copy(msg_t *self, const uint8_t *at, size_t size) noexcept nogil
+# Puts a part in front (same rules as msg_push).
+cdef int msg_unshift(msg_t *self, const uint8_t *at, size_t size, store_t *store) noexcept nogil
+# Drops the first count parts.
+cdef void msg_shift(msg_t *self, uint32_t count) noexcept nogil
+# target (empty) becomes what source was; source is empty afterwards.
+cdef void msg_move(msg_t *target, msg_t *source) noexcept nogil
+cdef size_t msg_bytes(const msg_t *self) noexcept nogil
+
+# --- the queue -----------------------------------------------------------------------------------------------------------
+
+# A private flag bit in stored frames: the reader skips this frame (a command that was handled, or dropped).
+cdef enum:
+    FRAME_SKIP = 0x80
+
+cdef struct chunk_t:
+    chunk_t *next
+    store_t *store
+    uint8_t *data               # the window of the store that this chunk may use
+    size_t size
+    size_t read_off
+    size_t write_off
+    size_t account_off          # frames before it are accounted for (out: lags behind read_off; else the same)
+    uint32_t msgs               # out: whole messages that end here and are still in pipe_t.msgs
+    bint is_body                # the whole body of one frame, by reference
+    bint more_after             # out: at the end of this chunk a message is unfinished
+
+cdef struct pipe_t:
+    chunk_t *head               # oldest; NULL while the pipe holds no memory
+    chunk_t *tail
+    uint64_t msgs               # whole messages queued (P2)
+    uint64_t bytes              # bytes between the read and the write position, headers included
+    uint32_t hwm_msgs           # 0: no bound
+    bint is_full                # the bound was reached; cleared when half of it has been read
+    bint keep_commands          # pop yields SUBSCRIBE and CANCEL commands
+    bint is_reserved            # P5
+    bint is_begun               # out: the message before head.account_off goes on behind it
+    size_t chunk_bytes          # size of the next chunk; doubles under load
+    # in: decoding (the mark lies in the tail)
+    size_t mark_off             # frames before it are decoded
+    size_t need_bytes           # whole size of the frame at the mark, once its header is here; 0 not known
+    bint in_message             # a frame with MORE was decoded, its last is still to come
+    chunk_t *commit             # end of the last whole message; NULL: nothing to read
+    size_t commit_off
+    # totals, never reset (statistics)
+    uint64_t total_msgs
+    uint64_t total_bytes
+
+cdef void pipe_init(pipe_t *self, uint32_t hwm_msgs) noexcept nogil
+# Frees everything queued.
+cdef void pipe_fini(pipe_t *self) noexcept nogil
+# Drops everything queued; the pipe stays usable. Not while reserved or being written.
+cdef void pipe_clear(pipe_t *self) noexcept nogil
+
+# Whether a sender has to wait. Not a predicate: finds out what was sent meanwhile (pipe_account) and latches is_full.
+cdef bint pipe_is_full(pipe_t *self) noexcept nogil
+
+# Whether a full pipe has been read far enough to take messages again; clears is_full then.
+cdef bint pipe_has_reopened(pipe_t *self) noexcept nogil
+
+# out, queue: appends a message; copies small bodies, refers to large ones that have a store. 0; -ENOMEM (unchanged).
+cdef int pipe_append(pipe_t *self, const msg_t *msg) noexcept nogil
+# The same for one part without building a msg_t.
+cdef int pipe_append_part(pipe_t *self, const part_t *part) noexcept nogil
+# Appends one frame whose body comes in two pieces; flags as stored (COMMAND frames are not counted as messages). 0; -ENOMEM.
+cdef int pipe_append_frame(pipe_t *self, uint8_t flags, const uint8_t *head, size_t head_bytes,
+                           const uint8_t *tail, size_t tail_bytes) noexcept nogil
+# Appends bytes that are no frames of ours (handshake, encoded output). 0; -ENOMEM.
+cdef int pipe_append_bytes(pipe_t *self, const uint8_t *at, size_t size) noexcept nogil
+
+# out: what to write next. Buffers filled in (at most room, GATHER_BYTES_MAX bytes); the bytes are in *total.
+cdef int pipe_gather(const pipe_t *self, iovec *vec, int room, size_t *total) noexcept nogil
+# out: bytes went to the kernel.
+cdef void pipe_sent(pipe_t *self, size_t size) noexcept nogil
+# out: counts the messages that have left since the last call.
+cdef void pipe_account(pipe_t *self) noexcept nogil
+# out: the connection is gone; drops the rest of a message that was partly sent, so that the next byte begins a message.
+cdef void pipe_abandon_begun(pipe_t *self) noexcept nogil
+
+# A new connection will fill the pipe by reading (in) or by appending (queue); what is queued already stays readable.
+# The last connection's leftovers have been dropped (pipe_drop_incomplete).
+cdef void pipe_start_in(pipe_t *self) noexcept nogil
+cdef void pipe_start_queue(pipe_t *self) noexcept nogil
+# in: room for a read of about want bytes behind what is here. 0 with *at and *room (>= 1); -ENOMEM.
+# Moves an incomplete frame into a new chunk when it would not fit. Sets is_reserved: pipe_filled ends it.
+cdef int pipe_reserve(pipe_t *self, size_t want, uint8_t **at, size_t *room) noexcept nogil
+cdef void pipe_filled(pipe_t *self, size_t size) noexcept nogil
+# in: the undecoded bytes, which begin with the frame at the mark.
+cdef inline uint8_t *pipe_undecoded(const pipe_t *self, size_t *avail) noexcept nogil:
+    if self.tail == NULL:
+        avail[0] = 0
+        return NULL
+    avail[0] = self.tail.write_off - self.mark_off
+    return self.tail.data + self.mark_off
+# in: the frame at the mark (size bytes with its header) is decoded. is_end: it ends a message.
+cdef void pipe_mark_frame(pipe_t *self, size_t size, bint is_end) noexcept nogil
+# in: the same for a command; it will be skipped by the reader.
+cdef void pipe_mark_command(pipe_t *self, size_t size) noexcept nogil
+# in: the connection is gone; drops undecoded bytes and the frames of an incomplete message.
+cdef void pipe_drop_incomplete(pipe_t *self) noexcept nogil
+
+# in, queue: takes the oldest message into msg (empty before), each part with a count on its store.
+# 0; -EAGAIN none; -ENOMEM (nothing taken).
+cdef int pipe_pop(pipe_t *self, msg_t *msg) noexcept nogil
+# Drops the oldest message. 0; -EAGAIN.
+cdef int pipe_drop(pipe_t *self) noexcept nogil
+
+# Debug builds: the numbered invariants. Whether they hold.
+cdef bint pipe_check(const pipe_t *self) noexcept nogil

@@ -1,0 +1,736 @@
+# zmqcore/_pipe.pyx -- see the door for contracts.
+#
+# A pipe is a list of chunks. A chunk is a window on a store, so that a large body can stand in several pipes at once
+# without being copied. Frames are kept exactly as they travel: what is read needs no object, what is written no encoder,
+# and a reader or the accounting of what was sent finds its way by parsing headers (two or nine bytes a frame).
+#
+#   in:   | read by the user | decoded, readable | decoded, message incomplete | undecoded | room |
+#         0                read_off            commit                         mark       write_off  size
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from zmqcore._limits cimport CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, GATHER_BYTES_MAX, LARGE_BODY_BYTES
+from zmqcore._sys cimport EAGAIN, ENOMEM, free, iovec, malloc, memcpy, memmove, realloc, zc_check, zc_load
+from zmqcore._zmtp cimport ZMTP_COMMAND, ZMTP_HEAD_BYTES_MAX, ZMTP_LONG, ZMTP_MORE, zmtp_head_read, zmtp_head_write
+
+
+# --- stores -------------------------------------------------------------------------------------------------------------
+
+cdef store_t *store_new(size_t size) noexcept nogil:
+    cdef store_t *self
+    if size > <size_t>-1 - sizeof(store_t):
+        return NULL
+    self = <store_t *>malloc(sizeof(store_t) + size)
+    if self == NULL:
+        return NULL
+    self.refs = 1
+    self.data = <uint8_t *>(self + 1)
+    self.size = size
+    self.release = NULL
+    self.arg = NULL
+    return self
+
+
+cdef store_t *store_wrap(const void *data, size_t size, store_release_fn release, void *arg) noexcept nogil:
+    cdef store_t *self = <store_t *>malloc(sizeof(store_t))
+    if self == NULL:
+        return NULL
+    self.refs = 1
+    self.data = <uint8_t *>data
+    self.size = size
+    self.release = release
+    self.arg = arg
+    return self
+
+
+cdef void store_free(store_t *self) noexcept nogil:
+    if self.release != NULL:
+        self.release(self.arg)
+    free(self)
+
+
+# --- messages -----------------------------------------------------------------------------------------------------------
+
+cdef void msg_init(msg_t *self) noexcept nogil:
+    self.parts = self.few
+    self.count = 0
+    self.room = MSG_INLINE_PARTS
+    self.is_command = False
+    self.source = NULL
+
+
+cdef void msg_clear(msg_t *self) noexcept nogil:
+    cdef uint32_t i
+    for i in range(self.count):
+        if self.parts[i].store != NULL:
+            store_unref(self.parts[i].store)
+    self.count = 0
+    self.is_command = False
+    self.source = NULL
+
+
+cdef void msg_fini(msg_t *self) noexcept nogil:
+    msg_clear(self)
+    if self.parts != self.few:
+        free(self.parts)
+    self.parts = self.few
+    self.room = MSG_INLINE_PARTS
+
+
+cdef int msg_grow(msg_t *self) noexcept nogil:
+    cdef part_t *grown
+    if self.room > 0x40000000:
+        return -ENOMEM
+    if self.parts == self.few:
+        grown = <part_t *>malloc(2 * self.room * sizeof(part_t))
+        if grown != NULL:
+            memcpy(grown, self.few, self.count * sizeof(part_t))
+    else:
+        grown = <part_t *>realloc(self.parts, 2 * <size_t>self.room * sizeof(part_t))
+    if grown == NULL:
+        return -ENOMEM
+    self.parts = grown
+    self.room *= 2
+    return 0
+
+
+cdef int msg_push(msg_t *self, const uint8_t *at, size_t size, store_t *store) noexcept nogil:
+    if self.count == self.room and msg_grow(self) != 0:
+        return -ENOMEM
+    self.parts[self.count].at = at
+    self.parts[self.count].size = size
+    self.parts[self.count].store = store
+    self.count += 1
+    return 0
+
+
+cdef int msg_push_copy(msg_t *self, const uint8_t *at, size_t size) noexcept nogil:
+    cdef store_t *store = store_new(size)
+    if store == NULL:
+        return -ENOMEM
+    if size:
+        memcpy(store.data, at, size)
+    if msg_push(self, store.data, size, store) != 0:
+        store_unref(store)
+        return -ENOMEM
+    return 0
+
+
+cdef int msg_unshift(msg_t *self, const uint8_t *at, size_t size, store_t *store) noexcept nogil:
+    if self.count == self.room and msg_grow(self) != 0:
+        return -ENOMEM
+    memmove(self.parts + 1, self.parts, self.count * sizeof(part_t))
+    self.parts[0].at = at
+    self.parts[0].size = size
+    self.parts[0].store = store
+    self.count += 1
+    return 0
+
+
+cdef void msg_shift(msg_t *self, uint32_t count) noexcept nogil:
+    cdef uint32_t i
+    for i in range(count):
+        if self.parts[i].store != NULL:
+            store_unref(self.parts[i].store)
+    self.count -= count
+    memmove(self.parts, self.parts + count, self.count * sizeof(part_t))
+
+
+cdef void msg_move(msg_t *target, msg_t *source) noexcept nogil:
+    msg_fini(target)
+    target.count = source.count
+    target.is_command = source.is_command
+    target.source = source.source
+    if source.parts == source.few:
+        memcpy(target.few, source.few, source.count * sizeof(part_t))
+    else:
+        target.parts = source.parts
+        target.room = source.room
+    msg_init(source)
+
+
+cdef size_t msg_bytes(const msg_t *self) noexcept nogil:
+    cdef uint32_t i
+    cdef size_t sum = 0
+    for i in range(self.count):
+        sum += self.parts[i].size
+    return sum
+
+
+# --- chunks -------------------------------------------------------------------------------------------------------------
+
+cdef chunk_t *chunk_new(store_t *store, uint8_t *data, size_t size) noexcept nogil:
+    # Takes over the caller's count on store, also on failure.
+    cdef chunk_t *self = NULL
+    if store != NULL:
+        self = <chunk_t *>malloc(sizeof(chunk_t))
+        if self == NULL:
+            store_unref(store)
+    if self == NULL:
+        return NULL
+    self.next = NULL
+    self.store = store
+    self.data = data
+    self.size = size
+    self.read_off = self.write_off = self.account_off = 0
+    self.msgs = 0
+    self.is_body = False
+    self.more_after = False
+    return self
+
+
+cdef chunk_t *chunk_new_sized(size_t size) noexcept nogil:
+    cdef store_t *store = store_new(size)
+    return chunk_new(store, store.data if store != NULL else NULL, size)
+
+
+cdef void chunk_free(chunk_t *self) noexcept nogil:
+    store_unref(self.store)
+    free(self)
+
+
+cdef void chunk_free_all(chunk_t *self) noexcept nogil:
+    cdef chunk_t *next
+    while self != NULL:
+        next = self.next
+        chunk_free(self)
+        self = next
+
+
+# --- life ---------------------------------------------------------------------------------------------------------------
+
+cdef void pipe_init(pipe_t *self, uint32_t hwm_msgs) noexcept nogil:
+    self.head = self.tail = self.commit = NULL
+    self.msgs = self.bytes = 0
+    self.hwm_msgs = hwm_msgs
+    self.is_full = self.keep_commands = self.is_reserved = self.is_begun = self.in_message = False
+    self.chunk_bytes = CHUNK_BYTES_MIN
+    self.mark_off = self.need_bytes = self.commit_off = 0
+    self.total_msgs = self.total_bytes = 0
+
+
+cdef void pipe_fini(pipe_t *self) noexcept nogil:
+    pipe_clear(self)
+
+
+cdef void pipe_clear(pipe_t *self) noexcept nogil:
+    zc_check(not self.is_reserved)
+    chunk_free_all(self.head)
+    self.head = self.tail = self.commit = NULL
+    self.msgs = self.bytes = 0
+    self.is_begun = self.in_message = False
+    self.mark_off = self.need_bytes = self.commit_off = 0
+
+
+cdef void pipe_settle(pipe_t *self) noexcept nogil:
+    # Everything readable was read. Rewinds the last chunk for reuse, or gives it back when it has grown beyond need.
+    cdef chunk_t *chunk = self.head
+    if chunk != self.tail or chunk == NULL or self.is_reserved or chunk.read_off != chunk.write_off:
+        return
+    if chunk.write_off * 8 < chunk.size and self.chunk_bytes > CHUNK_BYTES_MIN:
+        self.chunk_bytes //= 2
+    if chunk.is_body or chunk.size > 4 * self.chunk_bytes or zc_load(&chunk.store.refs) != 1:
+        chunk_free(chunk)
+        self.head = self.tail = self.commit = NULL
+    else:
+        chunk.read_off = chunk.write_off = chunk.account_off = 0
+    self.mark_off = self.commit_off = 0
+
+
+# --- bounds -------------------------------------------------------------------------------------------------------------
+
+cdef bint pipe_is_full(pipe_t *self) noexcept nogil:
+    if self.is_full:
+        return not pipe_has_reopened(self)
+    if self.hwm_msgs == 0 or self.msgs < self.hwm_msgs:
+        return False
+    pipe_account(self)
+    self.is_full = self.msgs >= self.hwm_msgs
+    return self.is_full
+
+
+cdef bint pipe_has_reopened(pipe_t *self) noexcept nogil:
+    # libzmq's low-water mark: half of the bound, rounded up, has to be read.
+    cdef uint64_t low = self.hwm_msgs - (self.hwm_msgs + 1) // 2
+    if self.hwm_msgs != 0 and self.msgs > low:
+        pipe_account(self)
+        if self.msgs > low:
+            return False
+    self.is_full = False
+    return True
+
+
+# --- appending ----------------------------------------------------------------------------------------------------------
+
+cdef int pipe_room(pipe_t *self, size_t size) noexcept nogil:
+    # Makes the tail a chunk with size contiguous bytes free.
+    cdef chunk_t *tail = self.tail
+    cdef chunk_t *chunk
+    cdef size_t want
+    if tail != NULL and not tail.is_body and tail.size - tail.write_off >= size:
+        return 0
+    if tail != NULL and tail.is_body:
+        want = CHUNK_BYTES_MIN
+    else:
+        want = self.chunk_bytes
+        if tail != NULL and self.chunk_bytes < CHUNK_BYTES_MAX:
+            self.chunk_bytes *= 2
+            want = self.chunk_bytes
+    chunk = chunk_new_sized(want if want > size else size)
+    if chunk == NULL:
+        return -ENOMEM
+    pipe_link(self, chunk)
+    return 0
+
+
+cdef inline void pipe_link(pipe_t *self, chunk_t *chunk) noexcept nogil:
+    if self.tail != NULL:
+        self.tail.next = chunk
+    else:
+        self.head = chunk
+    self.tail = chunk
+
+
+cdef void pipe_rollback(pipe_t *self, chunk_t *tail, size_t write_off, bint more_after, uint64_t bytes) noexcept nogil:
+    if tail == NULL:
+        chunk_free_all(self.head)
+        self.head = self.tail = NULL
+    else:
+        chunk_free_all(tail.next)
+        tail.next = NULL
+        tail.write_off = write_off
+        tail.more_after = more_after
+        self.tail = tail
+    self.bytes = bytes
+
+
+cdef int pipe_append_one(pipe_t *self, const part_t *part, uint8_t flags) noexcept nogil:
+    cdef bint is_large = part.size >= LARGE_BODY_BYTES and part.store != NULL
+    cdef size_t head_bytes
+    cdef chunk_t *tail
+    cdef chunk_t *body
+    if part.size > <size_t>-1 - 4096:
+        return -ENOMEM
+    if pipe_room(self, ZMTP_HEAD_BYTES_MAX + (0 if is_large else part.size)) != 0:
+        return -ENOMEM
+    tail = self.tail
+    head_bytes = zmtp_head_write(tail.data + tail.write_off, flags, part.size)
+    tail.write_off += head_bytes
+    self.bytes += head_bytes + part.size
+    if not is_large:
+        if part.size:
+            memcpy(tail.data + tail.write_off, part.at, part.size)
+            tail.write_off += part.size
+        tail.more_after = flags & ZMTP_MORE
+        return 0
+    store_ref(part.store)
+    body = chunk_new(part.store, <uint8_t *>part.at, part.size)
+    if body == NULL:
+        return -ENOMEM
+    body.write_off = part.size
+    body.is_body = True
+    body.more_after = flags & ZMTP_MORE
+    tail.more_after = True
+    pipe_link(self, body)
+    return 0
+
+
+cdef inline void pipe_count(pipe_t *self, size_t bytes) noexcept nogil:
+    self.msgs += 1
+    self.tail.msgs += 1
+    self.total_msgs += 1
+    self.total_bytes += bytes
+
+
+cdef int pipe_append(pipe_t *self, const msg_t *msg) noexcept nogil:
+    cdef chunk_t *tail = self.tail
+    cdef size_t write_off = tail.write_off if tail != NULL else 0
+    cdef bint more_after = tail.more_after if tail != NULL else False
+    cdef uint64_t bytes = self.bytes
+    cdef uint32_t i
+    for i in range(msg.count):
+        if pipe_append_one(self, &msg.parts[i], ZMTP_MORE if i + 1 < msg.count else 0) != 0:
+            pipe_rollback(self, tail, write_off, more_after, bytes)
+            return -ENOMEM
+    pipe_count(self, self.bytes - bytes)
+    return 0
+
+
+cdef int pipe_append_part(pipe_t *self, const part_t *part) noexcept nogil:
+    cdef chunk_t *tail = self.tail
+    cdef size_t write_off = tail.write_off if tail != NULL else 0
+    cdef bint more_after = tail.more_after if tail != NULL else False
+    cdef uint64_t bytes = self.bytes
+    if pipe_append_one(self, part, 0) != 0:
+        pipe_rollback(self, tail, write_off, more_after, bytes)
+        return -ENOMEM
+    pipe_count(self, self.bytes - bytes)
+    return 0
+
+
+cdef int pipe_append_frame(pipe_t *self, uint8_t flags, const uint8_t *head, size_t head_bytes,
+                           const uint8_t *tail, size_t tail_bytes) noexcept nogil:
+    cdef size_t size = head_bytes + tail_bytes
+    cdef size_t before
+    cdef uint8_t *at
+    if pipe_room(self, ZMTP_HEAD_BYTES_MAX + size) != 0:
+        return -ENOMEM
+    before = self.tail.write_off
+    at = self.tail.data + before
+    at += zmtp_head_write(at, flags, size)
+    if head_bytes:
+        memcpy(at, head, head_bytes)
+    if tail_bytes:
+        memcpy(at + head_bytes, tail, tail_bytes)
+    self.tail.write_off = <size_t>(at - self.tail.data) + size
+    self.bytes += self.tail.write_off - before
+    self.tail.more_after = flags & ZMTP_MORE
+    if not flags & (ZMTP_COMMAND | ZMTP_MORE):
+        pipe_count(self, self.tail.write_off - before)
+    return 0
+
+
+cdef int pipe_append_bytes(pipe_t *self, const uint8_t *at, size_t size) noexcept nogil:
+    if size == 0:
+        return 0
+    if pipe_room(self, size) != 0:
+        return -ENOMEM
+    memcpy(self.tail.data + self.tail.write_off, at, size)
+    self.tail.write_off += size
+    self.bytes += size
+    return 0
+
+
+# --- writing out --------------------------------------------------------------------------------------------------------
+
+cdef int pipe_gather(const pipe_t *self, iovec *vec, int room, size_t *total) noexcept nogil:
+    cdef const chunk_t *chunk = self.head
+    cdef int count = 0
+    total[0] = 0
+    while chunk != NULL and count < room and total[0] < GATHER_BYTES_MAX:
+        if chunk.write_off > chunk.read_off:
+            vec[count].iov_base = chunk.data + chunk.read_off
+            vec[count].iov_len = chunk.write_off - chunk.read_off
+            total[0] += vec[count].iov_len
+            count += 1
+        chunk = chunk.next
+    return count
+
+
+cdef void pipe_sent(pipe_t *self, size_t size) noexcept nogil:
+    cdef chunk_t *chunk = self.head
+    cdef size_t avail
+    self.bytes -= size
+    while chunk != NULL:
+        avail = chunk.write_off - chunk.read_off
+        if size < avail:
+            chunk.read_off += size
+            return
+        size -= avail
+        chunk.read_off = chunk.write_off
+        self.msgs -= chunk.msgs
+        chunk.msgs = 0
+        self.is_begun = chunk.more_after
+        if chunk.next == NULL:
+            chunk.account_off = chunk.write_off
+            pipe_settle(self)
+            return
+        self.head = chunk.next
+        chunk_free(chunk)
+        chunk = self.head
+
+
+cdef void pipe_account(pipe_t *self) noexcept nogil:
+    cdef chunk_t *chunk = self.head
+    cdef size_t off, used
+    cdef uint8_t flags = 0
+    cdef uint64_t size = 0
+    if chunk == NULL or chunk.is_body:
+        return
+    off = chunk.account_off
+    while off < chunk.read_off:
+        used = zmtp_head_read(chunk.data + off, chunk.write_off - off, &flags, &size)
+        # A header whose body is the next chunk, or a frame that is only partly sent: still to come.
+        if chunk.read_off - off < used + size:
+            break
+        off += used + size
+        if not flags & ZMTP_COMMAND:
+            self.is_begun = flags & ZMTP_MORE
+            if not flags & ZMTP_MORE:
+                self.msgs -= 1
+                chunk.msgs -= 1
+    chunk.account_off = off
+
+
+cdef bint pipe_drop_frame(pipe_t *self) noexcept nogil:
+    # out: drops the first frame that is not wholly sent. Whether its message goes on behind it.
+    cdef chunk_t *chunk = self.head
+    cdef size_t off = chunk.account_off
+    cdef uint8_t flags = 0
+    cdef uint64_t size = 0
+    if not chunk.is_body:
+        off += zmtp_head_read(chunk.data + off, chunk.write_off - off, &flags, &size)
+        if size == 0 or off < chunk.write_off:
+            off += size
+        else:
+            self.bytes -= chunk.write_off - chunk.read_off
+            self.head = chunk.next
+            chunk_free(chunk)
+            chunk = self.head
+    if chunk.is_body:
+        off = chunk.write_off
+        flags = ZMTP_MORE if chunk.more_after else 0
+    self.bytes -= off - chunk.read_off
+    chunk.read_off = chunk.account_off = off
+    if not flags & (ZMTP_MORE | ZMTP_COMMAND):
+        chunk.msgs -= 1
+        self.msgs -= 1
+    if off == chunk.write_off and chunk.next != NULL:
+        self.head = chunk.next
+        chunk_free(chunk)
+    return flags & ZMTP_MORE
+
+
+cdef void pipe_abandon_begun(pipe_t *self) noexcept nogil:
+    # A body chunk is at the head only behind its header, and then is_begun is set: the header was sent.
+    pipe_account(self)
+    if self.head != NULL and (self.is_begun or self.head.read_off > self.head.account_off):
+        while pipe_drop_frame(self):
+            pass
+    self.is_begun = False
+    pipe_settle(self)
+
+
+# --- reading in ---------------------------------------------------------------------------------------------------------
+
+cdef int pipe_relocate(pipe_t *self, size_t size) noexcept nogil:
+    # A new tail of size bytes that begins with the incomplete frame of the old one.
+    cdef chunk_t *old = self.tail
+    cdef chunk_t *chunk
+    cdef size_t pending = old.write_off - self.mark_off
+    chunk = chunk_new_sized(size)
+    if chunk == NULL:
+        return -ENOMEM
+    if pending:
+        memcpy(chunk.data, old.data + self.mark_off, pending)
+    chunk.write_off = pending
+    old.write_off = self.mark_off
+    pipe_link(self, chunk)
+    self.mark_off = 0
+    if old == self.head and old.read_off == old.write_off:
+        self.head = chunk
+        self.commit = chunk
+        self.commit_off = 0
+        chunk_free(old)
+    return 0
+
+
+cdef void pipe_start_in(pipe_t *self) noexcept nogil:
+    self.commit = self.tail
+    self.commit_off = self.mark_off = self.tail.write_off if self.tail != NULL else 0
+    self.need_bytes = 0
+    self.in_message = False
+
+
+cdef void pipe_start_queue(pipe_t *self) noexcept nogil:
+    self.commit = NULL
+    self.commit_off = self.mark_off = 0
+
+
+cdef int pipe_reserve(pipe_t *self, size_t want, uint8_t **at, size_t *room) noexcept nogil:
+    cdef chunk_t *tail = self.tail
+    cdef size_t size, pending
+    if want < self.chunk_bytes:
+        want = self.chunk_bytes
+    if tail == NULL:
+        size = self.need_bytes if self.need_bytes > want else want
+        tail = chunk_new_sized(size)
+        if tail == NULL:
+            return -ENOMEM
+        pipe_link(self, tail)
+        self.mark_off = 0
+        self.commit = tail
+        self.commit_off = 0
+    elif self.need_bytes > tail.size - self.mark_off or (
+            self.need_bytes == 0 and tail.size - tail.write_off < want // 4):
+        pending = tail.write_off - self.mark_off
+        if (tail == self.head and tail.read_off == self.mark_off and self.need_bytes <= tail.size
+                and tail.size - pending >= want // 4 and zc_load(&tail.store.refs) == 1):
+            # Nobody looks at what is before the mark: move the rest to the front.
+            memmove(tail.data, tail.data + self.mark_off, pending)
+            tail.read_off = tail.account_off = self.mark_off = 0
+            tail.write_off = pending
+            self.commit = tail
+            self.commit_off = 0
+        else:
+            size = self.need_bytes if self.need_bytes > want else want
+            if pipe_relocate(self, size) != 0:
+                return -ENOMEM
+            tail = self.tail
+    at[0] = tail.data + tail.write_off
+    room[0] = tail.size - tail.write_off
+    self.is_reserved = True
+    return 0
+
+
+cdef void pipe_filled(pipe_t *self, size_t size) noexcept nogil:
+    cdef chunk_t *tail = self.tail
+    self.is_reserved = False
+    if size == tail.size - tail.write_off and self.chunk_bytes < CHUNK_BYTES_MAX:
+        self.chunk_bytes *= 2
+    elif size * 16 < self.chunk_bytes and self.chunk_bytes > CHUNK_BYTES_MIN:
+        self.chunk_bytes //= 2
+    tail.write_off += size
+    self.bytes += size
+    if size == 0:
+        pipe_settle(self)
+
+
+cdef void pipe_mark_frame(pipe_t *self, size_t size, bint is_end) noexcept nogil:
+    self.mark_off += size
+    self.need_bytes = 0
+    self.in_message = not is_end
+    self.total_bytes += size
+    if is_end:
+        self.msgs += 1
+        self.total_msgs += 1
+        self.commit = self.tail
+        self.commit_off = self.mark_off
+
+
+cdef void pipe_mark_command(pipe_t *self, size_t size) noexcept nogil:
+    cdef uint8_t *at = self.tail.data + self.mark_off
+    at[0] = (at[0] & ZMTP_LONG) | FRAME_SKIP
+    self.mark_off += size
+    self.need_bytes = 0
+    if not self.in_message:
+        self.commit = self.tail
+        self.commit_off = self.mark_off
+        if self.msgs == 0:
+            pipe_skip_to_commit(self)
+
+
+cdef void pipe_skip_to_commit(pipe_t *self) noexcept nogil:
+    # No message is left: what stands before the commit position are commands, which nobody reads.
+    cdef chunk_t *chunk
+    while self.head != self.commit:
+        chunk = self.head
+        self.bytes -= chunk.write_off - chunk.read_off
+        self.head = chunk.next
+        chunk_free(chunk)
+    self.bytes -= self.commit_off - self.head.read_off
+    self.head.read_off = self.head.account_off = self.commit_off
+
+
+cdef void pipe_drop_incomplete(pipe_t *self) noexcept nogil:
+    cdef chunk_t *chunk
+    zc_check(not self.is_reserved)
+    self.in_message = False
+    self.need_bytes = 0
+    if self.commit == NULL:
+        return
+    chunk = self.commit.next
+    while chunk != NULL:
+        self.bytes -= chunk.write_off - chunk.read_off
+        chunk = chunk.next
+    chunk_free_all(self.commit.next)
+    self.tail = self.commit
+    self.tail.next = NULL
+    self.bytes -= self.tail.write_off - self.commit_off
+    self.tail.write_off = self.mark_off = self.commit_off
+    if self.msgs == 0:
+        pipe_skip_to_commit(self)
+        pipe_settle(self)
+
+
+# --- popping ------------------------------------------------------------------------------------------------------------
+
+cdef int pipe_walk_message(pipe_t *self, msg_t *msg, chunk_t **end, size_t *end_off) noexcept nogil:
+    # Finds the end of the oldest message; fills msg unless it is NULL. 0; -ENOMEM.
+    cdef chunk_t *chunk = self.head
+    cdef size_t off = chunk.read_off
+    cdef uint8_t flags = 0
+    cdef uint64_t size = 0
+    cdef const uint8_t *body
+    while True:
+        while off == chunk.write_off:
+            chunk = chunk.next
+            off = chunk.read_off
+        off += zmtp_head_read(chunk.data + off, chunk.write_off - off, &flags, &size)
+        if size and off == chunk.write_off:
+            chunk = chunk.next
+            body = chunk.data
+            off = chunk.write_off
+        else:
+            body = chunk.data + off
+            off += size
+        if flags & FRAME_SKIP or (flags & ZMTP_COMMAND and not self.keep_commands):
+            continue
+        if msg != NULL:
+            if msg_push(msg, body, size, chunk.store if size else NULL) != 0:
+                return -ENOMEM
+            if size:
+                store_ref(chunk.store)
+            msg.is_command = flags & ZMTP_COMMAND
+        if not flags & ZMTP_MORE or flags & ZMTP_COMMAND:
+            break
+    end[0] = chunk
+    end_off[0] = off
+    return 0
+
+
+cdef void pipe_read_to(pipe_t *self, chunk_t *end, size_t end_off) noexcept nogil:
+    cdef chunk_t *chunk
+    while self.head != end:
+        chunk = self.head
+        self.bytes -= chunk.write_off - chunk.read_off
+        self.head = chunk.next
+        chunk_free(chunk)
+    self.bytes -= end_off - end.read_off
+    end.read_off = end.account_off = end_off
+    if end.msgs:
+        end.msgs -= 1
+    self.msgs -= 1
+    if self.msgs == 0:
+        if self.commit != NULL:
+            pipe_skip_to_commit(self)
+        pipe_settle(self)
+
+
+cdef int pipe_pop(pipe_t *self, msg_t *msg) noexcept nogil:
+    cdef chunk_t *end = NULL
+    cdef size_t end_off = 0
+    if self.msgs == 0:
+        return -EAGAIN
+    if pipe_walk_message(self, msg, &end, &end_off) != 0:
+        msg_clear(msg)
+        return -ENOMEM
+    pipe_read_to(self, end, end_off)
+    return 0
+
+
+cdef int pipe_drop(pipe_t *self) noexcept nogil:
+    cdef chunk_t *end = NULL
+    cdef size_t end_off = 0
+    if self.msgs == 0:
+        return -EAGAIN
+    pipe_walk_message(self, NULL, &end, &end_off)
+    pipe_read_to(self, end, end_off)
+    return 0
+
+
+# --- check --------------------------------------------------------------------------------------------------------------
+
+cdef bint pipe_check(const pipe_t *self) noexcept nogil:
+    cdef const chunk_t *chunk = self.head
+    cdef uint64_t bytes = 0
+    cdef bint has_commit = self.commit == NULL
+    if (self.head == NULL) != (self.tail == NULL):
+        return False
+    while chunk != NULL:
+        if chunk.read_off > chunk.write_off or chunk.write_off > chunk.size:
+            return False
+        if chunk.next == NULL and chunk != self.tail:
+            return False
+        bytes += chunk.write_off - chunk.read_off
+        has_commit = has_commit or chunk == self.commit
+        chunk = chunk.next
+    return has_commit and bytes == self.bytes

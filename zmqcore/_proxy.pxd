@@ -1,0 +1,48 @@
+# zmqcore/_proxy.pxd -- the forwarding loop between two sockets (or one), with capture, control and statistics (floor 8).
+# Thread: one, the caller's, from proxy_begin to proxy_end; it drives all the sockets meanwhile, and the GIL is not needed.
+# Lock:   takes the locks of frontend, backend and capture together while it forwards, by address; never one of them across
+#         a system call, never the control socket's with another.
+# Source: zmq_proxy(3), zmq_proxy_steerable(3).
+# Invariants
+#   X1  a message is taken from a side only when the other side (and capture) can take it; what cannot be sent all the same
+#       (it depends on the message) waits in pending and goes first
+#   X2  a direction that cannot move keeps no input in the wait: a blocked, paused or idle proxy sleeps
+#   X3  control and termination are looked at once a turn, and a turn is bounded
+from libc.stdint cimport uint64_t
+from zmqcore._pipe cimport msg_t
+from zmqcore._socket cimport socket_t
+
+# The eight numbers of STATISTICS, in its order: parts and payload bytes.
+cdef enum:
+    STAT_FRONTEND_IN_PARTS = 0
+    STAT_FRONTEND_IN_BYTES = 1
+    STAT_FRONTEND_OUT_PARTS = 2
+    STAT_FRONTEND_OUT_BYTES = 3
+    STAT_BACKEND_IN_PARTS = 4
+    STAT_BACKEND_IN_BYTES = 5
+    STAT_BACKEND_OUT_PARTS = 6
+    STAT_BACKEND_OUT_BYTES = 7
+    STAT_COUNT = 8
+
+cdef enum:
+    PROXY_SOCKETS_MAX = 4
+
+cdef struct proxy_t:
+    socket_t *frontend
+    socket_t *backend           # may be the frontend
+    socket_t *capture           # NULL: none
+    socket_t *control           # NULL: none
+    socket_t *sockets[PROXY_SOCKETS_MAX]    # each once, by address
+    int count
+    bint is_paused
+    bint is_over                # TERMINATE has come
+    msg_t pending[2]            # by direction; X1
+    uint64_t stats[STAT_COUNT]
+    uint64_t looked_us          # when signals were last looked for
+
+# Takes the driving seat of all the sockets. 0; -ETERM; -ENOTSOCK; -EINVAL (capture or control is one of the sides).
+cdef int proxy_begin(proxy_t *self, socket_t *frontend, socket_t *backend, socket_t *capture,
+                     socket_t *control) noexcept nogil
+# Runs until it has a reason to return: 0 TERMINATE; -ETERM; -EINTR (look for signals and call again); other -errno.
+cdef int proxy_run(proxy_t *self) noexcept nogil
+cdef void proxy_end(proxy_t *self) noexcept nogil

@@ -1,0 +1,107 @@
+# zmqcore/_socket.pxd -- the socket: a monitor with its own poll set (floor 7).
+#
+# Whoever needs the message does the I/O: a thread inside a blocking call *adopts* the socket (the I/O thread looks away) and
+# *drives* it: waits on its poll set, reads, decodes, encodes, writes. One thread drives at a time; others wait for it. When
+# nobody is inside, the I/O thread drives.
+#
+# Lock order, for the whole package: GIL -> socket lock (host_t.lock) -> context_t.lock -> io_thread_t.lock -> mailbox_t.lock
+# or link_t.lock. Never two sockets, except in the proxy, by address. Nobody waits for the GIL with any of them held. The
+# lock is never held across a system call that moves data or waits.
+#
+# Lock:   taken inside every function here, unless it says "locked". Thread: any.
+# Memory: counted: once by the Python handle, once by the open or lingering socket itself.
+# Errors: negative errno of zmq.h; -EINTR means: run the signal handlers and call again with the same deadline.
+# Invariants
+#   K1  is_driven is set by exactly one thread at a time, under the lock; only that thread waits on the poll set
+#   K2  while nobody drives and the nest is not adopted, the mailbox is armed: whatever is posted wakes the I/O thread
+#   K3  a closed socket with no engines left, undriven, finishes exactly once
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from zmqcore._context cimport context_t, member_t
+from zmqcore._endpoint cimport endpoints_t
+from zmqcore._engine cimport engine_t, host_t
+from zmqcore._options cimport options_t
+from zmqcore._pattern cimport pattern_t
+from zmqcore._pipe cimport msg_t, part_t
+from zmqcore._reactor cimport nest_t
+from zmqcore._sys cimport pthread_cond_t
+
+cdef struct socket_t:
+    host_t host                 # first: the lock lives here
+    int32_t refs                # atomic
+    int32_t is_stopped          # atomic: the context has been terminated
+    context_t *context
+    member_t member
+    nest_t nest
+    options_t options
+    pattern_t pattern
+    endpoints_t endpoints
+    # socket lock
+    bint is_closed
+    bint is_finished
+    bint is_driven              # K1
+    bint is_asleep              # the driver is inside its wait
+    bint is_changed             # readiness may have changed since the driver fell asleep
+    uint32_t waiters            # threads that wait for the driver
+    pthread_cond_t cond
+    uint64_t left_us            # when the owner left its last blocking call
+    msg_t incoming              # the message that recv hands out part by part
+    uint32_t incoming_next
+    bint has_more               # ZMQ_RCVMORE
+    msg_t outgoing              # the parts of a message whose last is still to come
+    uint64_t sent_us            # flood detection, see flush_sends
+    uint32_t sends_in_row
+
+# Flags as in zmq.h.
+cdef enum:
+    SOCKET_DONTWAIT = 1
+    SOCKET_SNDMORE = 2
+    SOCKET_POLLIN = 1
+    SOCKET_POLLOUT = 2
+
+# 0; -EINVAL no such type; -ETERM; -EMFILE; -ENOMEM.
+cdef int socket_new(context_t *context, int32_t type, socket_t **out) noexcept nogil
+cdef void socket_ref(socket_t *self) noexcept nogil
+cdef void socket_unref(socket_t *self) noexcept nogil
+# Ends it as zmq_close(3) does: at once for the caller, LINGER in the background. Idempotent.
+cdef void socket_close(socket_t *self) noexcept nogil
+
+cdef int socket_bind(socket_t *self, const char *text, size_t size) noexcept nogil
+cdef int socket_connect(socket_t *self, const char *text, size_t size) noexcept nogil
+cdef int socket_unbind(socket_t *self, const char *text, size_t size) noexcept nogil
+cdef int socket_disconnect(socket_t *self, const char *text, size_t size) noexcept nogil
+
+cdef int socket_set(socket_t *self, int32_t option, const void *at, size_t size) noexcept nogil
+cdef int socket_get(socket_t *self, int32_t option, void *at, size_t *size) noexcept nogil
+
+# When a call that begins now must end: from the flags and SNDTIMEO or RCVTIMEO. 0: never; 1: it must not wait.
+cdef uint64_t socket_due(socket_t *self, bint is_send, int flags) noexcept nogil
+
+# Sends one part (flags: SOCKET_SNDMORE) or, with is_whole, all parts of msg as one message; msg is emptied on success.
+# 0; -EAGAIN; -EFSM; -EHOSTUNREACH; -ENOTSUP; -ETERM; -ENOTSOCK; -EINTR; -ENOMEM. On error msg is unchanged.
+cdef int socket_send(socket_t *self, msg_t *msg, int flags, bint is_whole, uint64_t due_us) noexcept nogil
+# Takes the next part, or with is_whole all that is left of the message, into msg (empty before). has_more as RCVMORE.
+cdef int socket_recv(socket_t *self, msg_t *msg, bint is_whole, bint *has_more, uint64_t due_us) noexcept nogil
+
+# --- waiting for several ------------------------------------------------------------------------------------------------------
+
+cdef struct poll_item_t:
+    socket_t *socket            # NULL: fd
+    int fd
+    short events                # SOCKET_POLLIN..., for an fd also 4 POLLERR, 8 POLLPRI
+    short revents
+    bint is_mine                # while waiting: this call drives the socket
+
+# Items with something to tell (revents); 0 at due_us (0: wait for ever, 1: do not wait); -EINTR; -ETERM; -ENOTSOCK; -ENOMEM.
+cdef int socket_poll(poll_item_t *items, int count, uint64_t due_us) noexcept nogil
+
+# --- for the proxy: one thread that drives several sockets for long ----------------------------------------------------------
+
+# Takes the driving seat; waits for another driver to leave. 0; -ETERM; -ENOTSOCK; -errno.
+cdef int socket_seize(socket_t *self) noexcept nogil
+cdef void socket_release(socket_t *self) noexcept nogil
+# Reads and writes what is ready, without waiting. 0; -ETERM; -ENOTSOCK. Seized.
+cdef int socket_turn(socket_t *self) noexcept nogil
+# Announces sleep on host.poller.fd. Whether to sleep; socket_turn ends it. Seized.
+cdef bint socket_may_sleep(socket_t *self) noexcept nogil
+# locked: writes what has been queued. UNLOCKS.
+cdef void socket_flush(socket_t *self) noexcept nogil

@@ -1,0 +1,937 @@
+# zmqcore/_socket.pyx -- see the door.
+#
+#   nobody inside:   I/O thread --on_nest_ready--> drives, arms the mailbox, looks on
+#   recv would wait: caller --adopt--> drives in a loop --leave--> (about 1 ms) --tick--> I/O thread again
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from zmqcore._context cimport context_io_thread, context_join, context_leave
+from zmqcore._endpoint cimport (
+    endpoints_bind, endpoints_close, endpoints_connect, endpoints_disconnect, endpoints_fini, endpoints_forget,
+    endpoints_init, endpoints_ops_t, endpoints_unbind,
+)
+from zmqcore._engine cimport (
+    engine_end_after, engine_new_linked, engine_on_post, engine_set_hwm, host_attend, host_dispatch, host_fini, host_init,
+    host_needs_attention, host_open, host_ops_t,
+)
+from zmqcore._limits cimport (
+    ADOPTION_US, FLOOD_GAP_US, FLOOD_SENDS, REACTOR_EVENTS_MAX, WAITER_LOOK_US,
+)
+from zmqcore._link cimport LINK_BINDER, link_t, link_unref
+from zmqcore._options cimport (
+    OPTION_EVENTS, OPTION_FD, OPTION_LAST_ENDPOINT, OPTION_RCVHWM, OPTION_RCVMORE, OPTION_SNDHWM, OPTION_SUBSCRIBE,
+    OPTION_TOPICS_COUNT, OPTION_UNSUBSCRIBE, options_fini, options_get, options_init, options_set,
+)
+from zmqcore._pattern cimport pattern_attach, pattern_detach, pattern_fini, pattern_init
+from zmqcore._pattern_types cimport pattern_ops_of
+from zmqcore._pipe cimport (
+    msg_clear, msg_fini, msg_init, msg_move, msg_push, pipe_clear,
+)
+from zmqcore._reactor cimport (
+    NEST_INSIDE, NEST_OUTSIDE, NEST_TAKEN, io_adopt, io_bury, io_left, io_nest, io_release, io_release_locked, io_thread_t,
+    mailbox_arm, mailbox_close, mailbox_disarm, mailbox_has, mailbox_ring, mailbox_take, nest_place, poller_close,
+    poller_wait, post_t, ready_t,
+)
+from zmqcore._sys cimport (
+    EAGAIN, EFSM, EINTR, EINVAL, ENOENT, ENOMEM, ENOTSOCK, ENOTSUP, ETERM, ETIMEDOUT, POLLERR, POLLIN, POLLOUT, POLLPRI,
+    calloc, errno, free, memcpy, poll, pollfd, pthread_cond_broadcast, pthread_cond_destroy, pthread_mutex_lock,
+    pthread_mutex_trylock, pthread_mutex_unlock, strlen, zc_add, zc_cond_init, zc_cond_wait_until, zc_load, zc_now_us,
+    zc_swap,
+)
+
+cdef host_ops_t host_table
+cdef endpoints_ops_t endpoints_table
+
+
+# --- callbacks of the engines (socket lock held) ---------------------------------------------------------------------------
+
+cdef void on_active(void *arg, engine_t *engine) noexcept nogil:
+    cdef socket_t *self = <socket_t *>arg
+    self.is_changed = True
+    if not engine.is_attached:
+        pattern_attach(&self.pattern, engine)
+    # PAIR and ROUTER may have turned it away.
+    if engine.is_attached:
+        self.pattern.ops.active(&self.pattern, engine)
+
+
+cdef void on_lost(void *arg, engine_t *engine) noexcept nogil:
+    cdef socket_t *self = <socket_t *>arg
+    self.is_changed = True
+    if not engine.is_attached:
+        return
+    if self.options.immediate:
+        # No connection, no pipe: what was queued goes with it.
+        pattern_detach(&self.pattern, engine, False)
+        pipe_clear(&engine.inbound)
+        pipe_clear(&engine.outbound)
+    else:
+        self.pattern.ops.lost(&self.pattern, engine)
+
+
+cdef void on_closed(void *arg, engine_t *engine) noexcept nogil:
+    cdef socket_t *self = <socket_t *>arg
+    self.is_changed = True
+    endpoints_forget(&self.endpoints, engine)
+    pattern_detach(&self.pattern, engine, True)
+
+
+cdef void on_input(void *arg, engine_t *engine) noexcept nogil:
+    cdef socket_t *self = <socket_t *>arg
+    self.is_changed = True
+    if engine.is_attached:
+        self.pattern.ops.input(&self.pattern, engine)
+
+
+cdef void on_output(void *arg, engine_t *engine) noexcept nogil:
+    cdef socket_t *self = <socket_t *>arg
+    self.is_changed = True
+    if engine.is_attached:
+        self.pattern.ops.output(&self.pattern, engine)
+
+
+cdef void on_attach(void *arg, engine_t *engine) noexcept nogil:
+    pattern_attach(&(<socket_t *>arg).pattern, engine)
+
+
+cdef void on_disconnect(void *arg, engine_t *engine) noexcept nogil:
+    cdef socket_t *self = <socket_t *>arg
+    pattern_detach(&self.pattern, engine, False)
+    engine_end_after(engine, self.options.linger_ms)
+
+
+cdef int on_open(void *arg) noexcept nogil:
+    # The socket meets the world outside: poll set, and an I/O thread to look after it.
+    cdef socket_t *self = <socket_t *>arg
+    cdef io_thread_t *io = NULL
+    cdef int rc
+    if self.nest.is_nested:
+        return 0
+    rc = context_io_thread(self.context, self.options.affinity, &io)
+    if rc == 0:
+        rc = host_open(&self.host)
+    if rc == 0:
+        self.nest.fd = self.host.poller.fd
+        rc = io_nest(io, &self.nest)
+    if rc == 0 and not self.is_driven:
+        arm_for_io(self)
+    elif rc == 0:
+        io_adopt(&self.nest)        # somebody drives it already
+    return rc
+
+
+cdef void fill_tables() noexcept nogil:
+    host_table.active = on_active
+    host_table.lost = on_lost
+    host_table.closed = on_closed
+    host_table.input = on_input
+    host_table.output = on_output
+    endpoints_table.attach = on_attach
+    endpoints_table.disconnect = on_disconnect
+    endpoints_table.open = on_open
+
+
+fill_tables()
+
+
+# --- life --------------------------------------------------------------------------------------------------------------------
+
+cdef int socket_new(context_t *context, int32_t type, socket_t **out) noexcept nogil:
+    cdef socket_t *self
+    cdef int rc
+    if pattern_ops_of(type) == NULL:
+        return -EINVAL
+    self = <socket_t *>calloc(1, sizeof(socket_t))
+    if self == NULL:
+        return -ENOMEM
+    self.refs = 2
+    self.context = context
+    self.member.arg = self
+    self.member.stop = on_stop
+    self.nest.arg = self
+    self.nest.ready = on_nest_ready
+    self.nest.tick = on_tick
+    self.nest.bury = on_bury
+    options_init(&self.options, type, context.ipv6, context.blocky)
+    msg_init(&self.incoming)
+    msg_init(&self.outgoing)
+    rc = host_init(&self.host, &self.options, &host_table, self)
+    if rc != 0:
+        options_fini(&self.options)
+        free(self)
+        return rc
+    endpoints_init(&self.endpoints, &self.host, context, &endpoints_table, self)
+    rc = pattern_init(&self.pattern, pattern_ops_of(type), &self.host, &self.options)
+    if rc == 0 and zc_cond_init(&self.cond) != 0:
+        pattern_fini(&self.pattern)
+        rc = -ENOMEM
+    elif rc == 0:
+        rc = context_join(context, &self.member)
+        if rc != 0:
+            pthread_cond_destroy(&self.cond)
+            pattern_fini(&self.pattern)
+    if rc != 0:
+        host_fini(&self.host)
+        options_fini(&self.options)
+        free(self)
+        return rc
+    out[0] = self
+    return 0
+
+
+cdef void socket_ref(socket_t *self) noexcept nogil:
+    zc_add(&self.refs, 1)
+
+
+cdef void socket_unref(socket_t *self) noexcept nogil:
+    if zc_add(&self.refs, -1) != 0:
+        return
+    endpoints_fini(&self.endpoints)
+    pattern_fini(&self.pattern)
+    msg_fini(&self.incoming)
+    msg_fini(&self.outgoing)
+    host_fini(&self.host)
+    options_fini(&self.options)
+    pthread_cond_destroy(&self.cond)
+    free(self)
+
+
+cdef void drop_posts(post_t *post) noexcept nogil:
+    cdef post_t *next
+    while post != NULL:
+        next = post.next
+        link_unref(<link_t *>post.arg)
+        post = next
+
+
+cdef void socket_close(socket_t *self) noexcept nogil:
+    cdef engine_t *engine
+    cdef engine_t *next
+    pthread_mutex_lock(&self.host.lock)
+    if self.is_closed:
+        pthread_mutex_unlock(&self.host.lock)
+        return
+    self.is_closed = True
+    endpoints_close(&self.endpoints)
+    while self.pattern.in_first != NULL:
+        pattern_detach(&self.pattern, self.pattern.in_first, False)
+    self.host.turns += 1            # keeps the engines while the list is walked
+    engine = self.host.engines
+    while engine != NULL:
+        next = engine.next
+        pattern_detach(&self.pattern, engine, False)
+        engine_end_after(engine, self.options.linger_ms)
+        engine = next
+    self.host.turns -= 1
+    drop_posts(mailbox_close(self.host.mailbox))
+    msg_clear(&self.incoming)
+    msg_clear(&self.outgoing)
+    host_attend(&self.host)
+    wake_all(self)
+    if not self.is_driven and self.nest.is_adopted:
+        io_release(&self.nest)
+    leave_lock(self)
+
+
+cdef void finish(socket_t *self) noexcept nogil:
+    # Nobody is inside and nothing is left to send. The lock is not held.
+    if self.nest.is_nested:
+        io_bury(&self.nest)
+    else:
+        on_bury(self)
+
+
+cdef void on_bury(void *arg) noexcept nogil:
+    # The I/O thread has let go (or there was none).
+    cdef socket_t *self = <socket_t *>arg
+    pthread_mutex_lock(&self.host.lock)
+    poller_close(&self.host.poller)
+    pthread_mutex_unlock(&self.host.lock)
+    context_leave(self.context, &self.member)
+    socket_unref(self)
+
+
+cdef void on_stop(void *arg) noexcept nogil:
+    # Under the context's lock; takes no socket lock. A waiter that is missed looks again within WAITER_LOOK_US.
+    cdef socket_t *self = <socket_t *>arg
+    zc_swap(&self.is_stopped, 1)
+    mailbox_ring(self.host.mailbox)
+    pthread_cond_broadcast(&self.cond)
+
+
+cdef inline void wake_all(socket_t *self) noexcept nogil:
+    if self.waiters:
+        pthread_cond_broadcast(&self.cond)
+    if self.is_asleep:
+        mailbox_ring(self.host.mailbox)
+
+
+cdef void leave_lock(socket_t *self) noexcept nogil:
+    # The end of every operation: whoever waits for a change hears of it; the last one out finishes a closed socket.
+    if self.is_changed:
+        self.is_changed = False
+        wake_all(self)
+    if (self.is_closed and not self.is_finished and not self.is_driven and self.host.turns == 0
+            and self.host.engines == NULL):
+        self.is_finished = True
+        pthread_mutex_unlock(&self.host.lock)
+        finish(self)
+        return
+    pthread_mutex_unlock(&self.host.lock)
+
+
+cdef inline int check_open(socket_t *self) noexcept nogil:
+    if self.is_closed:
+        return -ENOTSOCK
+    return -ETERM if zc_load(&self.is_stopped) else 0
+
+
+cdef int enter(socket_t *self) noexcept nogil:
+    # Takes the lock. 0; -ENOTSOCK, -ETERM (the lock is held all the same).
+    pthread_mutex_lock(&self.host.lock)
+    if mailbox_has(self.host.mailbox):
+        take_posts(self)
+    return check_open(self)
+
+
+# --- mailbox -------------------------------------------------------------------------------------------------------------------
+
+cdef void take_posts(socket_t *self) noexcept nogil:
+    cdef post_t *post = mailbox_take(self.host.mailbox)
+    cdef post_t *next
+    cdef link_t *link
+    self.host.turns += 1
+    while post != NULL:
+        next = post.next
+        link = <link_t *>post.arg
+        take_post(self, link, LINK_BINDER if post == &link.posts[LINK_BINDER] else 1 - LINK_BINDER)
+        link_unref(link)
+        post = next
+    self.host.turns -= 1
+
+
+cdef void take_post(socket_t *self, link_t *link, int side) noexcept nogil:
+    cdef engine_t *engine = <engine_t *>link.engines[side]
+    if self.is_closed or link.is_gone[side]:
+        return
+    if engine == NULL and side == LINK_BINDER:
+        # Somebody has connected to one of our names.
+        zc_add(&link.refs, 1)
+        engine = engine_new_linked(&self.host, link, side, NULL)
+        if engine == NULL:
+            return
+        pattern_attach(&self.pattern, engine)
+    if engine != NULL:
+        engine_on_post(engine)
+
+
+# --- driving -------------------------------------------------------------------------------------------------------------------
+
+cdef void arm_for_io(socket_t *self) noexcept nogil:
+    # K2. What has come meanwhile is for the I/O thread to find.
+    if not mailbox_arm(self.host.mailbox):
+        zc_swap(&self.host.mailbox.armed, 1)
+        mailbox_ring(self.host.mailbox)
+
+
+cdef int drive(socket_t *self, int64_t timeout_us) noexcept nogil:
+    # One wait and what it brings, as the driver (is_driven is set). 0; -EINTR. UNLOCKS.
+    cdef ready_t ready[REACTOR_EVENTS_MAX]
+    cdef int count
+    cdef int32_t spin_us = self.options.spin_us
+    if timeout_us != 0 and (host_needs_attention(&self.host) or not mailbox_arm(self.host.mailbox)):
+        timeout_us = 0
+    self.is_asleep = timeout_us != 0
+    pthread_mutex_unlock(&self.host.lock)
+    if timeout_us != 0 and spin_us:
+        count = spin(self, ready, timeout_us, spin_us)
+    else:
+        count = poller_wait(&self.host.poller, ready, REACTOR_EVENTS_MAX, timeout_us)
+    pthread_mutex_lock(&self.host.lock)
+    self.is_asleep = False
+    if timeout_us != 0:
+        mailbox_disarm(self.host.mailbox)
+    host_dispatch(&self.host, ready, count if count > 0 else 0)
+    if mailbox_has(self.host.mailbox):
+        take_posts(self)
+        host_attend(&self.host)
+    return -EINTR if count == -EINTR else 0
+
+
+cdef int spin(socket_t *self, ready_t *ready, int64_t timeout_us, int32_t spin_us) noexcept nogil:
+    # ZMQ_SPIN_US (ours): looks again and again before it sleeps.
+    cdef uint64_t until_us = zc_now_us() + spin_us
+    cdef int count
+    while True:
+        count = poller_wait(&self.host.poller, ready, REACTOR_EVENTS_MAX, 0)
+        if count != 0 or mailbox_has(self.host.mailbox):
+            return count
+        if zc_now_us() >= until_us:
+            return poller_wait(&self.host.poller, ready, REACTOR_EVENTS_MAX, timeout_us)
+
+
+cdef int wait_for_change(socket_t *self, uint64_t due_us) noexcept nogil:
+    # Waits until something may have changed. 0; -EAGAIN at due_us; -EINTR: look for signals. UNLOCKS.
+    cdef uint64_t now_us = zc_now_us()
+    cdef uint64_t until_us
+    cdef int64_t timeout_us = -1
+    cdef int rc
+    if due_us:
+        if now_us >= due_us:
+            return -EAGAIN
+        timeout_us = due_us - now_us
+    if self.is_driven:
+        until_us = now_us + WAITER_LOOK_US
+        if due_us and due_us < until_us:
+            until_us = due_us
+        self.waiters += 1
+        rc = zc_cond_wait_until(&self.cond, &self.host.lock, until_us)
+        self.waiters -= 1
+        return -EINTR if rc == ETIMEDOUT and until_us != due_us else 0
+    rc = host_open(&self.host)
+    if rc != 0:
+        return rc
+    io_adopt(&self.nest)
+    self.is_driven = True
+    rc = drive(self, timeout_us)
+    stop_driving(self)
+    return rc
+
+
+cdef void stop_driving(socket_t *self) noexcept nogil:
+    # The socket stays adopted for a while (on_tick), so that the next call need not adopt it again.
+    self.is_driven = False
+    if self.waiters:
+        pthread_cond_broadcast(&self.cond)
+    if self.nest.is_adopted:
+        self.left_us = zc_now_us()
+        io_left(self.nest.io)
+
+
+cdef bint look(socket_t *self) noexcept nogil:
+    # For calls that must not wait: reads what lies in the kernel, if that is our business now. Whether it looked. UNLOCKS.
+    if self.is_driven or self.host.poller.fd < 0 or (self.nest.is_nested and not self.nest.is_adopted):
+        return False
+    self.is_driven = True
+    drive(self, 0)
+    stop_driving(self)
+    return True
+
+
+cdef void on_nest_ready(void *arg) noexcept nogil:
+    cdef socket_t *self = <socket_t *>arg
+    pthread_mutex_lock(&self.host.lock)
+    if self.is_driven or self.nest.is_adopted or self.is_finished:
+        pthread_mutex_unlock(&self.host.lock)
+        return
+    self.is_driven = True
+    mailbox_disarm(self.host.mailbox)
+    drive(self, 0)
+    stop_driving(self)
+    if not self.nest.is_adopted:
+        arm_for_io(self)
+    leave_lock(self)
+
+
+cdef nest_place on_tick(void *arg, uint64_t now_us) noexcept nogil:
+    # Under io_thread_t.lock, against the lock order: so it only tries.
+    cdef socket_t *self = <socket_t *>arg
+    cdef nest_place place = NEST_INSIDE
+    if pthread_mutex_trylock(&self.host.lock) != 0:
+        return NEST_OUTSIDE
+    if not self.is_driven:
+        place = NEST_OUTSIDE
+        if now_us > self.left_us + ADOPTION_US:
+            io_release_locked(&self.nest)
+            arm_for_io(self)
+            place = NEST_TAKEN
+    pthread_mutex_unlock(&self.host.lock)
+    return place
+
+
+# --- endpoints -----------------------------------------------------------------------------------------------------------------
+
+cdef int socket_bind(socket_t *self, const char *text, size_t size) noexcept nogil:
+    cdef int rc = enter(self)
+    if rc == 0:
+        rc = endpoints_bind(&self.endpoints, text, size)
+        if self.is_closed:
+            endpoints_close(&self.endpoints)
+    leave_lock(self)
+    return rc
+
+
+cdef int socket_connect(socket_t *self, const char *text, size_t size) noexcept nogil:
+    cdef int rc = enter(self)
+    if rc == 0:
+        rc = endpoints_connect(&self.endpoints, text, size)
+        if mailbox_has(self.host.mailbox):
+            take_posts(self)
+        host_attend(&self.host)
+        if self.is_closed:
+            endpoints_close(&self.endpoints)
+    leave_lock(self)
+    return rc
+
+
+cdef int socket_unbind(socket_t *self, const char *text, size_t size) noexcept nogil:
+    cdef int rc = enter(self)
+    if rc == 0:
+        rc = endpoints_unbind(&self.endpoints, text, size)
+    leave_lock(self)
+    return rc
+
+
+cdef int socket_disconnect(socket_t *self, const char *text, size_t size) noexcept nogil:
+    cdef int rc = enter(self)
+    if rc == 0:
+        rc = endpoints_disconnect(&self.endpoints, text, size)
+    leave_lock(self)
+    return rc
+
+
+# --- options -------------------------------------------------------------------------------------------------------------------
+
+cdef void spread_hwm(socket_t *self) noexcept nogil:
+    cdef engine_t *engine = self.host.engines
+    while engine != NULL:
+        engine_set_hwm(engine, self.options.sndhwm, self.options.rcvhwm)
+        engine = engine.next
+
+
+cdef int socket_set(socket_t *self, int32_t option, const void *at, size_t size) noexcept nogil:
+    cdef int rc = enter(self)
+    if rc == 0:
+        rc = options_set(&self.options, option, at, size)
+        if rc == -ENOENT:
+            rc = -EINVAL
+            if option == OPTION_SUBSCRIBE or option == OPTION_UNSUBSCRIBE:
+                rc = self.pattern.ops.set(&self.pattern, option, <const unsigned char *>at, size)
+        elif rc == 0 and (option == OPTION_SNDHWM or option == OPTION_RCVHWM):
+            spread_hwm(self)
+        host_attend(&self.host)
+    leave_lock(self)
+    return rc
+
+
+cdef int events_of(socket_t *self) noexcept nogil:
+    cdef int events = 0
+    if self.incoming_next < self.incoming.count or self.pattern.ops.is_readable(&self.pattern):
+        events |= SOCKET_POLLIN
+    if self.pattern.ops.is_writable(&self.pattern):
+        events |= SOCKET_POLLOUT
+    return events
+
+
+cdef int put_int(void *at, size_t *size, int32_t value) noexcept nogil:
+    if size[0] < sizeof(int32_t):
+        return -EINVAL
+    memcpy(at, &value, sizeof(int32_t))
+    size[0] = sizeof(int32_t)
+    return 0
+
+
+cdef int get_own(socket_t *self, int32_t option, void *at, size_t *size) noexcept nogil:
+    cdef size_t length
+    cdef int events
+    if option == OPTION_RCVMORE:
+        return put_int(at, size, self.has_more)
+    if option == OPTION_EVENTS:
+        events = events_of(self)
+        if not events & SOCKET_POLLIN and look(self):
+            events = events_of(self)
+        host_attend(&self.host)
+        return put_int(at, size, events)
+    if option == OPTION_TOPICS_COUNT:
+        return put_int(at, size, <int32_t>self.pattern.topics)
+    if option == OPTION_LAST_ENDPOINT:
+        length = strlen(self.endpoints.last) + 1
+        if size[0] < length:
+            return -EINVAL
+        memcpy(at, self.endpoints.last, length)
+        size[0] = length
+        return 0
+    return -EINVAL
+
+
+cdef int socket_get(socket_t *self, int32_t option, void *at, size_t *size) noexcept nogil:
+    cdef int rc = enter(self)
+    if rc == 0:
+        rc = options_get(&self.options, option, at, size)
+        if rc == -ENOENT:
+            rc = get_own(self, option, at, size)
+    leave_lock(self)
+    return rc
+
+
+# --- messages ------------------------------------------------------------------------------------------------------------------
+
+cdef uint64_t socket_due(socket_t *self, bint is_send, int flags) noexcept nogil:
+    cdef int32_t timeout_ms
+    if flags & SOCKET_DONTWAIT:
+        return 1
+    timeout_ms = self.options.sndtimeo_ms if is_send else self.options.rcvtimeo_ms
+    if timeout_ms < 0:
+        return 0
+    return zc_now_us() + <uint64_t>timeout_ms * 1000 if timeout_ms else 1
+
+
+cdef void flush_sends(socket_t *self) noexcept nogil:
+    # When to write: a single message at once, by the caller, for latency; in a flood the I/O thread takes what has gathered
+    # in large writes while the caller goes on. A flood is sends that follow one another closely, with no receive between.
+    cdef uint64_t now_us
+    if not self.nest.is_nested:
+        host_attend(&self.host)
+        return
+    now_us = zc_now_us()
+    if now_us - self.sent_us < FLOOD_GAP_US:
+        self.sends_in_row += 1
+    else:
+        self.sends_in_row = 0
+    self.sent_us = now_us
+    if self.sends_in_row < FLOOD_SENDS:
+        host_attend(&self.host)
+    elif not self.is_driven and self.nest.is_adopted:
+        io_release(&self.nest)
+        arm_for_io(self)
+        mailbox_ring(self.host.mailbox)
+    else:
+        mailbox_ring(self.host.mailbox)
+
+
+cdef int wait_or_look(socket_t *self, uint64_t due_us, bint *has_looked) noexcept nogil:
+    # What to do when an attempt said -EAGAIN. 0: try again; -EAGAIN: that is final; -EINTR, -ETERM, -ENOTSOCK. UNLOCKS.
+    cdef int rc
+    if due_us == 1:
+        if has_looked[0] or not look(self):
+            return -EAGAIN
+        has_looked[0] = True
+        return check_open(self)
+    rc = wait_for_change(self, due_us)
+    if rc == 0 and mailbox_has(self.host.mailbox):
+        take_posts(self)
+    return rc if rc != 0 else check_open(self)
+
+
+cdef int try_send(socket_t *self, msg_t *msg, uint64_t due_us) noexcept nogil:
+    # A whole message, once it may go. UNLOCKS while it waits.
+    cdef bint has_looked = False
+    cdef int rc
+    while True:
+        rc = self.pattern.ops.check(&self.pattern, &msg.parts[0])
+        if rc == 0:
+            rc = self.pattern.ops.send(&self.pattern, msg)
+        if rc == -EAGAIN:
+            rc = wait_or_look(self, due_us, &has_looked)
+            if rc == 0:
+                continue
+        return rc
+
+
+cdef int wait_to_begin(socket_t *self, const part_t *first, uint64_t due_us) noexcept nogil:
+    # The first part of several: whether (and when) a message that begins so may be sent. UNLOCKS while it waits.
+    cdef bint has_looked = False
+    cdef int rc
+    while True:
+        rc = self.pattern.ops.check(&self.pattern, first)
+        if rc == -EAGAIN:
+            rc = wait_or_look(self, due_us, &has_looked)
+            if rc == 0:
+                continue
+        return rc
+
+
+cdef int append_outgoing(socket_t *self, msg_t *msg) noexcept nogil:
+    # Moves the parts of msg behind those that wait. 0; -ENOMEM (nothing moved).
+    cdef uint32_t i
+    cdef uint32_t before = self.outgoing.count
+    for i in range(msg.count):
+        if msg_push(&self.outgoing, msg.parts[i].at, msg.parts[i].size, msg.parts[i].store) != 0:
+            self.outgoing.count = before
+            return -ENOMEM
+    msg.count = 0
+    return 0
+
+
+cdef int send_last_part(socket_t *self, msg_t *msg, uint64_t due_us) noexcept nogil:
+    # The message leaves self.outgoing before anybody can touch that while we wait. UNLOCKS.
+    cdef msg_t whole
+    cdef part_t *last
+    cdef int rc = append_outgoing(self, msg)
+    if rc != 0:
+        return rc
+    msg_init(&whole)
+    msg_move(&whole, &self.outgoing)
+    rc = try_send(self, &whole, due_us)
+    if (rc == -EAGAIN or rc == -EINTR) and self.outgoing.count == 0:
+        # Not taken: the caller keeps the last part and may send it again.
+        whole.count -= 1
+        last = &whole.parts[whole.count]
+        msg_push(msg, last.at, last.size, last.store)
+        msg_move(&self.outgoing, &whole)
+    msg_fini(&whole)
+    return rc
+
+
+cdef int send_part(socket_t *self, msg_t *msg, int flags, uint64_t due_us) noexcept nogil:
+    cdef int rc
+    if flags & SOCKET_SNDMORE:
+        rc = wait_to_begin(self, &msg.parts[0], due_us) if self.outgoing.count == 0 else 0
+        return append_outgoing(self, msg) if rc == 0 else rc
+    if self.outgoing.count == 0:
+        return try_send(self, msg, due_us)
+    return send_last_part(self, msg, due_us)
+
+
+cdef int socket_send(socket_t *self, msg_t *msg, int flags, bint is_whole, uint64_t due_us) noexcept nogil:
+    cdef int rc = enter(self)
+    if rc == 0 and not self.pattern.ops.can_send:
+        rc = -ENOTSUP
+    if rc == 0 and self.pattern.ops.is_strict and self.incoming_next < self.incoming.count:
+        rc = -EFSM
+    if rc == 0:
+        if is_whole and self.outgoing.count == 0:
+            rc = try_send(self, msg, due_us)
+        else:
+            rc = send_part(self, msg, flags, due_us)
+    if rc == 0:
+        msg_clear(msg)
+        if host_needs_attention(&self.host):
+            flush_sends(self)
+    leave_lock(self)
+    return rc
+
+
+cdef int fetch(socket_t *self, uint64_t due_us) noexcept nogil:
+    # The next whole message into self.incoming. UNLOCKS while it waits.
+    cdef bint has_looked = False
+    cdef int rc
+    while self.incoming_next >= self.incoming.count:
+        rc = self.pattern.ops.recv(&self.pattern, &self.incoming)
+        if host_needs_attention(&self.host):
+            host_attend(&self.host)
+        if rc == -EAGAIN:
+            rc = wait_or_look(self, due_us, &has_looked)
+        if rc != 0:
+            return rc
+    return 0
+
+
+cdef int socket_recv(socket_t *self, msg_t *msg, bint is_whole, bint *has_more, uint64_t due_us) noexcept nogil:
+    cdef part_t *part
+    cdef int rc = enter(self)
+    self.sends_in_row = 0
+    if rc == 0 and not self.pattern.ops.can_recv:
+        rc = -ENOTSUP
+    if rc == 0 and self.pattern.ops.is_strict and self.outgoing.count:
+        rc = -EFSM
+    if rc == 0 and self.incoming_next >= self.incoming.count:
+        rc = fetch(self, due_us)
+    if rc == 0:
+        while self.incoming_next < self.incoming.count:
+            part = &self.incoming.parts[self.incoming_next]
+            rc = msg_push(msg, part.at, part.size, part.store)
+            if rc != 0:
+                break
+            part.store = NULL
+            self.incoming_next += 1
+            if not is_whole:
+                break
+        self.has_more = self.incoming_next < self.incoming.count
+        has_more[0] = self.has_more
+        if not self.has_more:
+            self.incoming_next = 0
+            msg_clear(&self.incoming)
+    leave_lock(self)
+    return rc
+
+
+# --- waiting for several -----------------------------------------------------------------------------------------------------
+
+cdef int look_at(poll_item_t *item, bint may_look) noexcept nogil:
+    # Fills revents of a socket item. 0; -ETERM; -ENOTSOCK.
+    cdef socket_t *socket = item.socket
+    cdef int rc = enter(socket)
+    item.revents = 0
+    if rc == 0:
+        item.revents = item.events & events_of(socket)
+        if item.revents == 0 and may_look and look(socket):
+            item.revents = item.events & events_of(socket)
+        host_attend(&socket.host)
+    leave_lock(socket)
+    return rc
+
+
+cdef int prepare(poll_item_t *item, pollfd *slot, bint *may_sleep) noexcept nogil:
+    cdef socket_t *socket = item.socket
+    cdef int rc
+    item.is_mine = False
+    slot.revents = 0
+    if socket == NULL:
+        slot.fd = item.fd
+        slot.events = (POLLIN if item.events & 1 else 0) | (POLLOUT if item.events & 2 else 0) | (
+            POLLPRI if item.events & 8 else 0)
+        return 0
+    rc = enter(socket)
+    if rc == 0:
+        rc = host_open(&socket.host)
+    if rc == 0:
+        slot.fd = socket.host.poller.fd
+        slot.events = POLLIN
+        if not socket.is_driven:
+            item.is_mine = True
+            io_adopt(&socket.nest)
+            socket.is_driven = True
+            if host_needs_attention(&socket.host) or not mailbox_arm(socket.host.mailbox):
+                may_sleep[0] = False
+            else:
+                socket.is_asleep = True
+        # Between the first look and now something may have come.
+        if item.events & events_of(socket):
+            may_sleep[0] = False
+    leave_lock(socket)
+    return rc
+
+
+cdef void conclude(poll_item_t *item, pollfd *slot) noexcept nogil:
+    cdef socket_t *socket = item.socket
+    if socket == NULL:
+        item.revents = 0
+        if slot.revents & POLLIN:
+            item.revents |= 1
+        if slot.revents & POLLOUT:
+            item.revents |= 2
+        if slot.revents & POLLPRI:
+            item.revents |= 8
+        if slot.revents & ~(POLLIN | POLLOUT | POLLPRI):
+            item.revents |= 4
+        return
+    if not item.is_mine:
+        return
+    pthread_mutex_lock(&socket.host.lock)
+    if socket.is_asleep:
+        socket.is_asleep = False
+        mailbox_disarm(socket.host.mailbox)
+    if slot.revents or mailbox_has(socket.host.mailbox) or host_needs_attention(&socket.host):
+        drive(socket, 0)
+    stop_driving(socket)
+    leave_lock(socket)
+
+
+cdef int poll_once(poll_item_t *items, pollfd *slots, int count, uint64_t due_us) noexcept nogil:
+    # Drives all sockets of the items for one wait. 0; -EINTR; -errno.
+    cdef bint may_sleep = True
+    cdef bint is_shared = False
+    cdef int prepared = 0
+    cdef int rc = 0
+    cdef int timeout_ms = -1
+    cdef uint64_t now_us
+    while prepared < count and rc == 0:
+        rc = prepare(&items[prepared], &slots[prepared], &may_sleep)
+        is_shared = is_shared or (items[prepared].socket != NULL and not items[prepared].is_mine)
+        prepared += 1
+    if rc == 0:
+        now_us = zc_now_us()
+        if not may_sleep or due_us == 1 or (due_us and now_us >= due_us):
+            timeout_ms = 0
+        elif due_us:
+            timeout_ms = <int>((due_us - now_us + 999) // 1000) if due_us - now_us < 2000000000000LL else 2000000000
+        if is_shared and (timeout_ms < 0 or timeout_ms > 10):
+            # Another thread drives one of them and may take its events before we see them.
+            timeout_ms = 10
+        if poll(slots, count, timeout_ms) < 0:
+            rc = -errno
+    for i in range(prepared):
+        if rc < 0:
+            slots[i].revents = 0
+        conclude(&items[i], &slots[i])
+    return rc
+
+
+cdef int socket_poll(poll_item_t *items, int count, uint64_t due_us) noexcept nogil:
+    cdef pollfd *slots = <pollfd *>calloc(count + 1, sizeof(pollfd))
+    cdef bint is_last = False
+    cdef int ready, i
+    cdef int rc = 0
+    if slots == NULL:
+        return -ENOMEM
+    while True:
+        ready = 0
+        for i in range(count):
+            if items[i].socket != NULL:
+                rc = look_at(&items[i], due_us == 1 and not is_last)
+                if rc != 0:
+                    free(slots)
+                    return rc
+            if items[i].revents:
+                ready += 1
+        if is_last or ((ready or due_us == 1) and not has_fds(items, count)):
+            break
+        is_last = ready or due_us == 1 or (due_us and zc_now_us() >= due_us)
+        rc = poll_once(items, slots, count, 1 if is_last else due_us)
+        if rc != 0:
+            break
+    free(slots)
+    return ready if rc == 0 else rc
+
+
+cdef bint has_fds(const poll_item_t *items, int count) noexcept nogil:
+    cdef int i
+    for i in range(count):
+        if items[i].socket == NULL:
+            return True
+    return False
+
+
+# --- for the proxy -------------------------------------------------------------------------------------------------------------
+
+cdef int socket_seize(socket_t *self) noexcept nogil:
+    cdef int rc = enter(self)
+    while rc == 0 and self.is_driven:
+        self.waiters += 1
+        zc_cond_wait_until(&self.cond, &self.host.lock, zc_now_us() + WAITER_LOOK_US)
+        self.waiters -= 1
+        rc = check_open(self)
+    if rc == 0:
+        rc = host_open(&self.host)
+    if rc == 0:
+        io_adopt(&self.nest)
+        self.is_driven = True
+    leave_lock(self)
+    return rc
+
+
+cdef void socket_release(socket_t *self) noexcept nogil:
+    pthread_mutex_lock(&self.host.lock)
+    self.is_asleep = False
+    mailbox_disarm(self.host.mailbox)
+    stop_driving(self)
+    leave_lock(self)
+
+
+cdef int socket_turn(socket_t *self) noexcept nogil:
+    cdef int rc
+    pthread_mutex_lock(&self.host.lock)
+    if self.is_asleep:
+        self.is_asleep = False
+        mailbox_disarm(self.host.mailbox)
+    drive(self, 0)
+    rc = check_open(self)
+    if self.is_changed:
+        self.is_changed = False
+        if self.waiters:
+            pthread_cond_broadcast(&self.cond)
+    pthread_mutex_unlock(&self.host.lock)
+    return rc
+
+
+cdef bint socket_may_sleep(socket_t *self) noexcept nogil:
+    cdef bint may = False
+    pthread_mutex_lock(&self.host.lock)
+    if not host_needs_attention(&self.host) and check_open(self) == 0 and mailbox_arm(self.host.mailbox):
+        self.is_asleep = True
+        may = True
+    pthread_mutex_unlock(&self.host.lock)
+    return may
+
+
+cdef void socket_flush(socket_t *self) noexcept nogil:
+    host_attend(&self.host)

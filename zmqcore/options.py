@@ -1,0 +1,46 @@
+"""What Python values the options of sockets and contexts take."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+from .constants import OptionType, SocketOption, option_type
+
+# Half-open ranges, by the C type of the option.
+_INT_RANGE = (-(1 << 31), 1 << 31)
+_INT64_RANGE = (-(1 << 63), 1 << 63)
+_AFFINITY_RANGE = (0, 1 << 64)
+
+
+def checked_int(value: Any, limits: tuple[int, int] = _INT_RANGE) -> int:
+    """The value as an int: TypeError for anything that is none, OverflowError outside of the limits."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"the option takes an int, not {value!r}") from None
+    if not limits[0] <= number < limits[1]:
+        raise OverflowError(f"the option has no room for {number}")
+    return number
+
+
+def checked_value(option: int, value: Any) -> int | bytes:
+    """The value that the engine gets for a socket option; TypeError or OverflowError when it cannot be one."""
+    if isinstance(value, str):
+        raise TypeError("options take no str: use bytes or set_string()")
+    kind = option_type(option)
+    if kind is OptionType.BYTES:
+        if not isinstance(value, bytes):
+            raise TypeError(f"the option takes bytes, not {value!r}")
+        return value
+    if kind is OptionType.INT64:
+        return checked_int(value, _AFFINITY_RANGE if option == SocketOption.AFFINITY else _INT64_RANGE)
+    return checked_int(value)
+
+
+def is_declared(owner: type, name: str) -> bool:
+    """Whether a class or a base of it defines or annotates the name: only such attributes can be set freely."""
+    return any(name in vars(cls) or name in getattr(cls, "__annotations__", ()) for cls in owner.__mro__)
+
+
+__all__ = ["checked_int", "checked_value", "is_declared"]
