@@ -37,6 +37,8 @@ typedef struct {
 static conn_t *sides[2][CONNS_MAX]; /* 0 back, 1 front */
 static int counts[2];
 static int next_back;
+static uint8_t subscriptions[64 * 1024]; /* forwarder: all that came from the back, for sources that connect later */
+static size_t subscription_bytes;
 static char mode; /* first letter of the mode's name */
 
 static size_t conn_room(const conn_t *self)
@@ -104,6 +106,12 @@ static int forward(const conn_t *source, int index, const uint8_t *data, size_t 
     conn_t *target;
     uint32_t owner;
 
+    if (mode == 'f' && !source->is_front) {
+        if (subscription_bytes + bytes > sizeof subscriptions)
+            die("subscriptions");
+        memcpy(subscriptions + subscription_bytes, data, bytes);
+        subscription_bytes += bytes;
+    }
     if (mode == 'f')
         return side_append(!source->is_front, data, bytes);
     if (source->is_front) {
@@ -195,7 +203,8 @@ static void side_accept(int listener, int is_front)
     conn->skip = GREETING_BYTES;
     conn->out_bytes = handshake_put(conn->out, types[kind + is_front]);
     sides[is_front][counts[is_front]++] = conn;
-    /* Subscriptions are not kept: in forwarder mode the sources connect before the subscribers. */
+    if (is_front)
+        conn_append(conn, subscriptions, subscription_bytes);
     conn_flush(conn);
 }
 

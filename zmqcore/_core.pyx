@@ -15,7 +15,7 @@ from zmqcore._context cimport (
 )
 from zmqcore._limits cimport LARGE_BODY_BYTES
 from zmqcore._options cimport (
-    OPTION_BYTES, OPTION_FD_KIND, OPTION_INT, OPTION_INT64, OPTION_LINGER, OPTION_STRING, OPTION_UINT64, OPTION_UNKNOWN,
+    OPTION_BYTES, OPTION_FD_KIND, OPTION_INT, OPTION_INT64, OPTION_STRING, OPTION_UINT64, OPTION_UNKNOWN,
     options_kind,
 )
 from zmqcore._pipe cimport msg_fini, msg_init, msg_push, msg_push_copy, msg_t, store_new, store_ref, store_t, store_unref
@@ -354,7 +354,7 @@ cdef class Socket:
         # A forked child leaves its parent's sockets alone: their locks may be held for ever there.
         if self._socket != NULL and self._pid == getpid():
             with nogil:
-                socket_close(self._socket)
+                socket_close(self._socket, NULL)
                 socket_unref(self._socket)
 
     cdef socket_t *open_socket(self) except NULL:
@@ -382,16 +382,21 @@ cdef class Socket:
 
         linger: milliseconds that unsent messages may live on; sets ZMQ_LINGER. Closing twice does nothing.
         """
+        cdef int32_t linger_ms = -1
+        cdef const int32_t *at = NULL
         if self._is_closed or self._socket == NULL:
             return
         if self._pid != getpid():
             self._is_closed = True
             return
         if linger is not None:
-            self.setsockopt_raw(OPTION_LINGER, linger)
+            linger_ms = linger
+            if linger_ms < -1:
+                fail(-EINVAL)
+            at = &linger_ms
         self._is_closed = True
         with nogil:
-            socket_close(self._socket)
+            socket_close(self._socket, at)
 
     # --- endpoints
 
@@ -445,8 +450,8 @@ cdef class Socket:
         cdef int32_t number
         cdef int64_t number64
         cdef uint64_t unumber64
-        cdef const void *at
-        cdef size_t size
+        cdef const void *at = NULL
+        cdef size_t size = 0
         cdef int rc
         if kind == OPTION_INT or kind == OPTION_FD_KIND:
             number = value
@@ -460,15 +465,12 @@ cdef class Socket:
             unumber64 = value
             at = &unumber64
             size = sizeof(unumber64)
-        elif value is None:
-            at = NULL
-            size = 0
         elif isinstance(value, bytes):
             at = PyBytes_AS_STRING(value)
             size = PyBytes_GET_SIZE(value)
         elif kind == OPTION_UNKNOWN:
             fail(-EINVAL)
-        else:
+        elif value is not None:
             raise TypeError(f"option {option} takes bytes, got: {value!r}")
         with nogil:
             rc = socket_set(socket, option, at, size)
@@ -537,7 +539,7 @@ cdef class Socket:
             self.send_msg(&msg, bits, False)
         finally:
             msg_fini(&msg)
-        return _tracker.FINISHED if track and not copy else None
+        return None if copy else _tracker.FINISHED
 
     def recv(self, flags=0, bint copy=True, bint track=False):
         """recv(flags=0, copy=True, track=False) -> bytes, or Frame when copy is False
@@ -556,7 +558,7 @@ cdef class Socket:
         finally:
             msg_fini(&msg)
 
-    def recv_into(self, buffer, /, *, size_t nbytes=0, flags=0):
+    def recv_into(self, buffer, /, *, Py_ssize_t nbytes=0, flags=0):
         """recv_into(buffer, *, nbytes=0, flags=0) -> int
 
         Receives one part into a writable contiguous buffer, at most nbytes of it (0: all of the buffer).
@@ -568,11 +570,13 @@ cdef class Socket:
         cdef size_t room
         cdef int bits = int_flags(flags)
         self.open_socket()
+        if nbytes < 0:
+            raise ValueError(f"nbytes={nbytes} is negative")
         PyObject_GetBuffer(buffer, &view, PyBUF_CONTIG_RO | PyBUF_WRITABLE)
         msg_init(&msg)
         try:
             room = view.len
-            if nbytes > room:
+            if <size_t>nbytes > room:
                 raise ValueError(f"nbytes={nbytes} is more than the buffer's {room} bytes")
             if nbytes:
                 room = nbytes
@@ -607,7 +611,7 @@ cdef class Socket:
             self.send_msg(&msg, bits, not bits & SOCKET_SNDMORE)
         finally:
             msg_fini(&msg)
-        return _tracker.FINISHED if track and not copy else None
+        return None if copy else _tracker.FINISHED
 
     def recv_multipart(self, flags=0, bint copy=True, bint track=False):
         """recv_multipart(flags=0, copy=True, track=False) -> list of bytes, or of Frame when copy is False

@@ -4,7 +4,7 @@ from zmqcore._context cimport (
     context_bind_inproc, context_connect_inproc, context_forget_inproc, context_unbind_inproc, inproc_end_t,
 )
 from zmqcore._engine cimport (
-    engine_connect, engine_new_accepted, engine_new_connector, engine_new_linked, host_attend,
+    ENGINE_DEAD, engine_connect, engine_new_accepted, engine_new_connector, engine_new_linked, host_attend,
 )
 from zmqcore._limits cimport ACCEPTS_MAX, ACCEPT_REST_US
 from zmqcore._link cimport LINK_CONNECTOR, link_leave, link_new, link_t, link_unref
@@ -194,6 +194,7 @@ cdef bint is_connected_once(endpoints_t *self, const char *text) noexcept nogil:
 cdef int connect_inproc(endpoints_t *self, endpoint_t *endpoint) noexcept nogil:
     cdef inproc_end_t end
     cdef link_t *link = NULL
+    cdef engine_t *engine
     cdef int rc = own_end(self, &end)
     if rc == 0:
         link = link_new(end.mailbox, end.sndhwm, end.rcvhwm, end.is_conflated, end.id)
@@ -209,23 +210,29 @@ cdef int connect_inproc(endpoints_t *self, endpoint_t *endpoint) noexcept nogil:
         link_unref(link)
         return rc
     endpoint.is_waiting = True
-    endpoint.engine = engine_new_linked(self.host, link, LINK_CONNECTOR, endpoint)
-    if endpoint.engine == NULL:
+    engine = engine_new_linked(self.host, link, LINK_CONNECTOR, endpoint)
+    if engine == NULL:
         context_forget_inproc(self.context, link)
         return -ENOMEM
-    self.ops.attach(self.arg, endpoint.engine)
+    self.ops.attach(self.arg, engine)
+    if engine.state != ENGINE_DEAD:
+        endpoint.engine = engine
     return 0
 
 
 cdef int connect_stream(endpoints_t *self, endpoint_t *endpoint) noexcept nogil:
+    cdef engine_t *engine
     cdef int rc = self.ops.open(self.arg)
     if rc != 0:
         return rc
-    endpoint.engine = engine_new_connector(self.host, &endpoint.address, endpoint)
-    if endpoint.engine == NULL:
+    engine = engine_new_connector(self.host, &endpoint.address, endpoint)
+    if engine == NULL:
         return -ENOMEM
     if not self.host.options.immediate:
-        self.ops.attach(self.arg, endpoint.engine)
+        self.ops.attach(self.arg, engine)
+    # A PAIR may have turned it away at once.
+    if engine.state != ENGINE_DEAD:
+        endpoint.engine = engine
     return 0
 
 

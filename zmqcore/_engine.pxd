@@ -111,6 +111,7 @@ cdef struct engine_t:
     timer_t ttl_timer           # after the peer's PING
     bint has_input_since_ping
     bint has_input_since_ttl
+    uint32_t unread_pongs       # answers queued since the kernel's buffer became full
     # lists of the host
     engine_t *prev
     engine_t *next

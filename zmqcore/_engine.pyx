@@ -12,7 +12,7 @@
 # have to be read, and reading finds the end.
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from zmqcore._limits cimport (
-    CHUNK_BYTES_MAX, FLUSH_WRITES_MAX, FRAME_BYTES_MAX, GATHER_BUFFERS_MAX, HANDSHAKE_BYTES_FIRST, HANDSHAKE_BYTES_MAX,
+    FLUSH_WRITES_MAX, FRAME_BYTES_MAX, GATHER_BUFFERS_MAX, HANDSHAKE_BYTES_FIRST, HANDSHAKE_BYTES_MAX, PONGS_MAX,
 )
 from zmqcore._link cimport (
     link_is_abandoned, link_is_joined, link_leave, link_pop, link_push, link_readable, link_unref, link_writable,
@@ -687,11 +687,13 @@ cdef void take_command(engine_t *self, const uint8_t *body, size_t size, size_t 
     cdef size_t pong_bytes
     cdef int command = zmtp_command_read(body, size, &data)
     if command == COMMAND_PING and self.version >= ZMTP_VERSION_30 and zmtp_ping_read(data, &ttl_tenths, &context) == 0:
-        if ttl_tenths and self.ttl_timer.slot == 0:
+        if ttl_tenths:
+            # This frame has stopped the timer of the PING before; its own TTL counts from now.
             self.has_input_since_ttl = False
             timers_set(&self.host.timers, &self.ttl_timer, zc_now_us() + <uint64_t>ttl_tenths * 100000)
-        # A peer that does not read gets no more answers: they would pile up.
-        if not self.is_out_blocked:
+        # A peer that does not read gets only so many answers: they would pile up.
+        self.unread_pongs = self.unread_pongs + 1 if self.is_out_blocked else 0
+        if self.unread_pongs <= PONGS_MAX:
             pong_bytes = zmtp_pong_write(pong, context)
             append_command(self, pong, pong_bytes)
     if (command == COMMAND_SUBSCRIBE or command == COMMAND_CANCEL) and self.inbound.keep_commands:
@@ -937,7 +939,7 @@ cdef void on_ping_due(void *arg) noexcept nogil:
     if not self.is_out_blocked:
         ping_bytes = zmtp_ping_write(ping, <uint16_t>(options.heartbeat_ttl_ms // 100))
         append_command(self, ping, ping_bytes)
-    if timeout_ms > 0 and self.expiry_timer.slot == 0:
+    if timeout_ms > 0 and (self.expiry_timer.slot == 0 or self.has_input_since_ping):
         self.has_input_since_ping = False
         timers_set(&host.timers, &self.expiry_timer, zc_now_us() + <uint64_t>timeout_ms * 1000)
     if options.heartbeat_ivl_ms > 0:

@@ -19,6 +19,9 @@ cdef enum:
     # Frames beyond this claim cannot be real: closes the connection before any allocation, bytes (2^48).
     FRAME_BYTES_MAX = 281474976710656
 
+    # PONGs queued for a peer that does not read.
+    PONGS_MAX = 16
+
     # Events taken from one wait, accepts from one readiness: bounds a turn so that no fd starves another.
     REACTOR_EVENTS_MAX = 64
     ACCEPTS_MAX = 32
@@ -39,7 +42,9 @@ cdef enum:
     # The proxy: messages a direction may move in one turn (libzmq's burst), and bytes.
     PROXY_BURST_MSGS = 1000
     PROXY_BURST_BYTES = 1048576
-    # How long a busy proxy may go without looking for signals.
+    # How long a busy proxy, and one that has just become idle, may go without looking for signals; and an idle one, because
+    # a signal between the look and the sleep is not seen by the sleep.
     PROXY_SIGNALS_US = 50000
+    PROXY_IDLE_SIGNALS_US = 1000000
     MAX_SOCKETS_DEFAULT = 1023
     SOCKET_LIMIT = 65535

@@ -19,6 +19,8 @@ cdef struct pattern_ops_t:
     bint is_strict                  # REQ, REP: a message has to be finished before the direction turns (EFSM)
     int (*init)(pattern_t *self) noexcept nogil                         # 0; -ENOMEM
     void (*fini)(pattern_t *self) noexcept nogil
+    # Whether the socket may connect once more now. 0; -EINVAL.
+    int (*admit)(pattern_t *self) noexcept nogil
     # A pipe to a peer exists; a connector's before its first connection.
     void (*attach)(pattern_t *self, engine_t *engine) noexcept nogil
     # Its connection is up: for an accepted one right after attach, for a connector each time.
@@ -88,6 +90,7 @@ cdef int load_push(pattern_t *self, engine_t *engine, const msg_t *msg) noexcept
 # Entries for the tables.
 cdef int ops_init_nothing(pattern_t *self) noexcept nogil
 cdef void ops_fini_nothing(pattern_t *self) noexcept nogil
+cdef int ops_admit_all(pattern_t *self) noexcept nogil
 cdef void ops_engine_nothing(pattern_t *self, engine_t *engine) noexcept nogil
 cdef void ops_input_fair(pattern_t *self, engine_t *engine) noexcept nogil
 cdef void ops_input_drop(pattern_t *self, engine_t *engine) noexcept nogil

@@ -168,6 +168,10 @@ cdef void ops_fini_nothing(pattern_t *self) noexcept nogil:
     pass
 
 
+cdef int ops_admit_all(pattern_t *self) noexcept nogil:
+    return 0
+
+
 cdef void ops_engine_nothing(pattern_t *self, engine_t *engine) noexcept nogil:
     pass
 

@@ -8,7 +8,7 @@ from zmqcore._engine cimport engine_pop, engine_push, engine_t, engine_writable
 from zmqcore._limits cimport NOTIFICATIONS_MAX
 from zmqcore._options cimport OPTION_SUBSCRIBE, TYPE_PUB, TYPE_XPUB, options_t
 from zmqcore._pattern cimport (
-    ops_always, ops_engine_nothing, ops_never, ops_recv_never, out_queue_push, pattern_t,
+    ops_always, ops_admit_all, ops_engine_nothing, ops_never, ops_recv_never, out_queue_push, pattern_t,
 )
 from zmqcore._pipe cimport (
     msg_clear, msg_fini, msg_init, msg_push, msg_push_copy, msg_shift, msg_t, msg_unshift, part_t, pipe_append, pipe_fini,
@@ -329,6 +329,7 @@ cdef void fill(pattern_ops_t *ops) noexcept nogil:
     ops.can_send = True
     ops.is_strict = False
     ops.fini = publisher_fini
+    ops.admit = ops_admit_all
     ops.attach = publisher_attach
     ops.active = publisher_active
     ops.lost = publisher_forget

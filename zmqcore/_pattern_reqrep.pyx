@@ -3,7 +3,7 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t
 from zmqcore._engine cimport engine_fail, engine_push, engine_t, engine_writable, host_random
 from zmqcore._options cimport TYPE_REP, TYPE_REQ
 from zmqcore._pattern cimport (
-    ahead_is_readable, ahead_recv, fair_recv, load_pick, load_push, ops_engine_nothing, ops_input_fair, ops_output_load,
+    ahead_is_readable, ahead_recv, fair_recv, load_pick, load_push, ops_admit_all, ops_engine_nothing, ops_input_fair, ops_output_load,
     ops_set_nothing, out_queue_push, pattern_t, send_probe,
 )
 from zmqcore._pipe cimport msg_clear, msg_fini, msg_init, msg_push, msg_shift, msg_t, msg_unshift, part_t, store_new, store_t, store_unref
@@ -81,6 +81,7 @@ cdef int req_send(pattern_t *self, msg_t *msg) noexcept nogil:
     if engine == NULL:
         return -EAGAIN
     rc = msg_unshift(msg, NULL, 0, NULL)
+    state.request_id += 1
     if rc == 0 and self.options.req_correlate:
         id = store_new(REQUEST_ID_BYTES)
         if id == NULL:
@@ -137,8 +138,14 @@ cdef int req_recv(pattern_t *self, msg_t *msg) noexcept nogil:
     if rc == 0:
         state.is_receiving = False
         state.asked = NULL
-        state.request_id += 1
     return rc
+
+
+cdef void req_input(pattern_t *self, engine_t *engine) noexcept nogil:
+    # Looked at as it arrives: a peer that breaks the format is dropped also while nobody receives.
+    ops_input_fair(self, engine)
+    if (<req_t *>self.state).is_receiving:
+        ahead_is_readable(self, req_fetch)
 
 
 cdef bint req_is_writable(pattern_t *self) noexcept nogil:
@@ -275,6 +282,7 @@ cdef void fill(pattern_ops_t *ops) noexcept nogil:
     ops.can_send = True
     ops.can_recv = True
     ops.is_strict = True
+    ops.admit = ops_admit_all
     ops.active = ops_engine_nothing
     ops.lost = ops_engine_nothing
     ops.input = ops_input_fair
@@ -287,6 +295,7 @@ cdef void fill_all() noexcept nogil:
     req.fini = req_fini
     req.attach = req_attach
     req.detach = req_detach
+    req.input = req_input
     req.output = ops_output_load
     req.check = req_check
     req.send = req_send

@@ -7,12 +7,12 @@ from zmqcore._engine cimport (
     engine_end_after, engine_peer_id, engine_push, engine_t, engine_writable, host_random,
 )
 from zmqcore._link cimport LINK_CONNECTOR
-from zmqcore._options cimport TYPE_ROUTER, blob_clear
+from zmqcore._options cimport TYPE_ROUTER, blob_clear, blob_t
 from zmqcore._pattern cimport (
     fair_is_readable, fair_recv, ops_engine_nothing, ops_input_fair, ops_set_nothing, pattern_t, send_probe,
 )
 from zmqcore._pipe cimport msg_clear, msg_shift, msg_t, msg_unshift, part_t, store_new, store_ref, store_t, store_unref
-from zmqcore._sys cimport EAGAIN, EHOSTUNREACH, ENOMEM, calloc, free, memcmp, memcpy, zc_put_be32
+from zmqcore._sys cimport EAGAIN, EHOSTUNREACH, EINVAL, ENOMEM, calloc, free, memcmp, memcpy, zc_put_be32
 
 cdef enum:
     BUCKETS_FIRST = 16
@@ -141,8 +141,16 @@ cdef bint identify(pattern_t *self, engine_t *engine, const uint8_t *at, size_t 
     return True
 
 
+cdef int router_admit(pattern_t *self) noexcept nogil:
+    # A name that somebody has already (libzmq ends the process).
+    cdef const blob_t *id = &self.options.connect_routing_id
+    if id.size and find_slot(<router_t *>self.state, id.at, id.size)[0] != NULL and not self.options.router_handover:
+        return -EINVAL
+    return 0
+
+
 cdef void router_attach(pattern_t *self, engine_t *engine) noexcept nogil:
-    # ZMQ_CONNECT_ROUTING_ID names the connection that is made next; the socket has checked that the id is free.
+    # ZMQ_CONNECT_ROUTING_ID names the connection that is made next; router_admit has checked that the id is free.
     if engine.address != NULL or (engine.link != NULL and engine.side == LINK_CONNECTOR):
         if self.options.connect_routing_id.size:
             identify(self, engine, self.options.connect_routing_id.at, self.options.connect_routing_id.size)
@@ -243,6 +251,7 @@ cdef void fill() noexcept nogil:
     ops.is_strict = False
     ops.init = router_init
     ops.fini = router_fini
+    ops.admit = router_admit
     ops.attach = router_attach
     ops.active = router_active
     ops.lost = ops_engine_nothing

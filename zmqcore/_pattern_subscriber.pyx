@@ -5,7 +5,7 @@ from zmqcore._engine cimport (
 )
 from zmqcore._options cimport OPTION_SUBSCRIBE, TYPE_SUB, TYPE_XSUB
 from zmqcore._pattern cimport (
-    ahead_is_readable, ahead_recv, fair_is_readable, fair_recv, ops_always, ops_check_never, ops_engine_nothing,
+    ahead_is_readable, ahead_recv, fair_is_readable, fair_recv, ops_always, ops_check_never, ops_admit_all, ops_engine_nothing,
     ops_input_fair, ops_never, ops_send_never, ops_set_nothing, out_queue_push, pattern_t,
 )
 from zmqcore._pipe cimport msg_clear, msg_fini, msg_init, msg_push, msg_t, part_t, pipe_clear, store_ref
@@ -172,6 +172,7 @@ cdef void fill(pattern_ops_t *ops) noexcept nogil:
     ops.is_strict = False
     ops.init = subscriber_init
     ops.fini = subscriber_fini
+    ops.admit = ops_admit_all
     ops.attach = subscriber_attach
     ops.active = subscriber_active
     ops.detach = ops_engine_nothing

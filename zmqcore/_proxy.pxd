@@ -36,6 +36,7 @@ cdef struct proxy_t:
     int count
     bint is_paused
     bint is_over                # TERMINATE has come
+    bint is_idle                # has slept a while, and has looked for signals since
     msg_t pending[2]            # by direction; X1
     uint64_t stats[STAT_COUNT]
     uint64_t looked_us          # when signals were last looked for

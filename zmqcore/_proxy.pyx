@@ -4,7 +4,7 @@
 # messages from pipe to pipe, and each destination is flushed once. A turn that moved nothing ends in sleep on the poll sets
 # of all the sockets.
 from libc.stdint cimport uint64_t
-from zmqcore._limits cimport PROXY_BURST_BYTES, PROXY_BURST_MSGS, PROXY_SIGNALS_US
+from zmqcore._limits cimport PROXY_BURST_BYTES, PROXY_BURST_MSGS, PROXY_IDLE_SIGNALS_US, PROXY_SIGNALS_US
 from zmqcore._options cimport TYPE_REP
 from zmqcore._pattern cimport pattern_t
 from zmqcore._pipe cimport msg_bytes, msg_clear, msg_fini, msg_init, msg_move, msg_push, msg_push_copy, part_t, store_ref
@@ -278,14 +278,19 @@ cdef int control_turn(proxy_t *self, bint *has_moved) noexcept nogil:
 # --- the loop ---------------------------------------------------------------------------------------------------------------
 
 cdef int sleep_on_all(proxy_t *self) noexcept nogil:
-    # Until any of the sockets has something to do. 0; -EINTR; -errno.
+    # Until any of the sockets has something to do. 0; -EINTR, also when it is time to look for signals; -errno.
     cdef int fds[PROXY_SOCKETS_MAX]
     cdef bint may_sleep = True
     cdef int i, rc
     for i in range(self.count):
         fds[i] = self.sockets[i].host.poller.fd
         may_sleep = socket_may_sleep(self.sockets[i]) and may_sleep
-    rc = poller_wait_fds(fds, self.count, -1 if may_sleep else 0)
+    if not may_sleep:
+        return 0
+    rc = poller_wait_fds(fds, self.count, PROXY_IDLE_SIGNALS_US if self.is_idle else PROXY_SIGNALS_US)
+    if rc == 0:
+        self.is_idle = True
+        return -EINTR
     return rc if rc < 0 else 0
 
 
@@ -307,7 +312,9 @@ cdef int proxy_run(proxy_t *self) noexcept nogil:
             return rc
         if self.is_over:
             return 0
-        if not has_moved:
+        if has_moved:
+            self.is_idle = False
+        else:
             rc = sleep_on_all(self)
             if rc != 0:
                 return rc

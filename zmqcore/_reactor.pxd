@@ -30,7 +30,7 @@ cdef struct ready_t:
 
 cdef struct poller_t:
     int fd                      # can itself be waited for; -1 while closed
-    int timer_fd                # -1 until the first timer
+    int timer_fd
     uint64_t timer_due_us       # what timer_fd is set to; 0: nothing
 
 cdef int poller_open(poller_t *self) noexcept nogil

@@ -79,10 +79,25 @@ cdef inline void signal_fd(int fd) noexcept nogil:
 # --- poll set ---------------------------------------------------------------------------------------------------------
 
 cdef int poller_open(poller_t *self) noexcept nogil:
-    self.timer_fd = -1
+    # The timer's fd is made now: when descriptors run out, timers are what helps.
+    cdef epoll_event event
+    cdef int rc = 0
     self.timer_due_us = 0
+    self.timer_fd = -1
     self.fd = epoll_create1(EPOLL_CLOEXEC)
-    return 0 if self.fd >= 0 else -errno
+    if self.fd < 0:
+        return -errno
+    self.timer_fd = zc_timerfd_new()
+    if self.timer_fd < 0:
+        rc = -errno
+    else:
+        event.events = EPOLLIN
+        event.data.ptr = NULL
+        if epoll_ctl(self.fd, EPOLL_CTL_ADD, self.timer_fd, &event) != 0:
+            rc = -errno
+    if rc != 0:
+        poller_close(self)
+    return rc
 
 
 cdef void poller_close(poller_t *self) noexcept nogil:
@@ -117,20 +132,8 @@ cdef void poller_unwatch(poller_t *self, watch_t *watch) noexcept nogil:
 
 
 cdef int poller_set_timer(poller_t *self, uint64_t due_us) noexcept nogil:
-    cdef epoll_event event
-    cdef int fd
     if self.timer_due_us == due_us or self.fd < 0:
         return 0
-    if self.timer_fd < 0:
-        fd = zc_timerfd_new()
-        if fd < 0:
-            return -errno
-        event.events = EPOLLIN
-        event.data.ptr = NULL
-        if epoll_ctl(self.fd, EPOLL_CTL_ADD, fd, &event) != 0:
-            close(fd)
-            return -errno
-        self.timer_fd = fd
     self.timer_due_us = due_us
     return 0 if zc_timerfd_set(self.timer_fd, due_us) == 0 else -errno
 

@@ -39,6 +39,7 @@ cdef struct socket_t:
     bint is_closed
     bint is_finished
     bint is_driven              # K1
+    bint has_fd                 # ZMQ_FD was asked for: never given back to the I/O thread
     bint is_asleep              # the driver is inside its wait
     bint is_changed             # readiness may have changed since the driver fell asleep
     uint32_t waiters            # threads that wait for the driver
@@ -62,8 +63,8 @@ cdef enum:
 cdef int socket_new(context_t *context, int32_t type, socket_t **out) noexcept nogil
 cdef void socket_ref(socket_t *self) noexcept nogil
 cdef void socket_unref(socket_t *self) noexcept nogil
-# Ends it as zmq_close(3) does: at once for the caller, LINGER in the background. Idempotent.
-cdef void socket_close(socket_t *self) noexcept nogil
+# Ends it as zmq_close(3) does: at once for the caller, LINGER (or *linger_ms, unless NULL) in the background. Idempotent.
+cdef void socket_close(socket_t *self, const int32_t *linger_ms) noexcept nogil
 
 cdef int socket_bind(socket_t *self, const char *text, size_t size) noexcept nogil
 cdef int socket_connect(socket_t *self, const char *text, size_t size) noexcept nogil

@@ -111,7 +111,7 @@ cdef int on_open(void *arg) noexcept nogil:
     if rc == 0:
         self.nest.fd = self.host.poller.fd
         rc = io_nest(io, &self.nest)
-    if rc == 0 and not self.is_driven:
+    if rc == 0 and not self.is_driven and not self.has_fd:
         arm_for_io(self)
     elif rc == 0:
         io_adopt(&self.nest)        # somebody drives it already
@@ -202,7 +202,7 @@ cdef void drop_posts(post_t *post) noexcept nogil:
         post = next
 
 
-cdef void socket_close(socket_t *self) noexcept nogil:
+cdef void socket_close(socket_t *self, const int32_t *linger_ms) noexcept nogil:
     cdef engine_t *engine
     cdef engine_t *next
     pthread_mutex_lock(&self.host.lock)
@@ -210,6 +210,8 @@ cdef void socket_close(socket_t *self) noexcept nogil:
         pthread_mutex_unlock(&self.host.lock)
         return
     self.is_closed = True
+    if linger_ms != NULL:
+        self.options.linger_ms = linger_ms[0]
     endpoints_close(&self.endpoints)
     while self.pattern.in_first != NULL:
         pattern_detach(&self.pattern, self.pattern.in_first, False)
@@ -401,7 +403,9 @@ cdef void stop_driving(socket_t *self) noexcept nogil:
     self.is_driven = False
     if self.waiters:
         pthread_cond_broadcast(&self.cond)
-    if self.nest.is_adopted:
+    if self.has_fd:
+        arm_for_io(self)
+    elif self.nest.is_adopted:
         self.left_us = zc_now_us()
         io_left(self.nest.io)
 
@@ -437,7 +441,7 @@ cdef nest_place on_tick(void *arg, uint64_t now_us) noexcept nogil:
     cdef nest_place place = NEST_INSIDE
     if pthread_mutex_trylock(&self.host.lock) != 0:
         return NEST_OUTSIDE
-    if not self.is_driven:
+    if not self.is_driven and not self.has_fd:
         place = NEST_OUTSIDE
         if now_us > self.left_us + ADOPTION_US:
             io_release_locked(&self.nest)
@@ -461,6 +465,8 @@ cdef int socket_bind(socket_t *self, const char *text, size_t size) noexcept nog
 
 cdef int socket_connect(socket_t *self, const char *text, size_t size) noexcept nogil:
     cdef int rc = enter(self)
+    if rc == 0:
+        rc = self.pattern.ops.admit(&self.pattern)
     if rc == 0:
         rc = endpoints_connect(&self.endpoints, text, size)
         if mailbox_has(self.host.mailbox):
@@ -529,6 +535,19 @@ cdef int put_int(void *at, size_t *size, int32_t value) noexcept nogil:
     return 0
 
 
+cdef int give_fd(socket_t *self, void *at, size_t *size) noexcept nogil:
+    # ZMQ_FD: the poll set itself. From now on whoever waits for it drives the socket, through EVENTS, send and recv; the
+    # I/O thread would take the events away from under them.
+    cdef int rc = host_open(&self.host)
+    if rc != 0:
+        return rc
+    self.has_fd = True
+    io_adopt(&self.nest)
+    if not self.is_driven:
+        arm_for_io(self)
+    return put_int(at, size, self.host.poller.fd)
+
+
 cdef int get_own(socket_t *self, int32_t option, void *at, size_t *size) noexcept nogil:
     cdef size_t length
     cdef int events
@@ -540,6 +559,8 @@ cdef int get_own(socket_t *self, int32_t option, void *at, size_t *size) noexcep
             events = events_of(self)
         host_attend(&self.host)
         return put_int(at, size, events)
+    if option == OPTION_FD:
+        return give_fd(self, at, size)
     if option == OPTION_TOPICS_COUNT:
         return put_int(at, size, <int32_t>self.pattern.topics)
     if option == OPTION_LAST_ENDPOINT:
@@ -588,6 +609,8 @@ cdef void flush_sends(socket_t *self) noexcept nogil:
         self.sends_in_row = 0
     self.sent_us = now_us
     if self.sends_in_row < FLOOD_SENDS:
+        host_attend(&self.host)
+    elif self.has_fd:
         host_attend(&self.host)
     elif not self.is_driven and self.nest.is_adopted:
         io_release(&self.nest)

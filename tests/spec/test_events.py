@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 from typing import Any
 
 import pytest
@@ -122,3 +123,17 @@ def test_old_peers_have_no_handshake_event(rig: Rig, watched: Any) -> None:
     peer.handshake_v2(rig.zmq.DEALER)
     peer.close()
     assert rig.zmq.EVENT_HANDSHAKE_SUCCEEDED not in monitor.wait_for(rig.zmq.EVENT_DISCONNECTED)[1]
+
+
+@pytest.mark.parametrize(
+    ("ivl_ms", "ivl_max_ms", "delays_ms"),
+    [(5, 40, [5, 10, 20, 40, 40]), (10, 10, [10, 10, 10]), (20, 5, [5, 5])],
+)
+def test_back_off(rig: Rig, ivl_ms: int, ivl_max_ms: int, delays_ms: list[int]) -> None:
+    """RECONNECT_IVL_MAX > 0: IVL, doubled up to MAX, no jitter; IVL > MAX: MAX."""
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        dealer = rig.socket("DEALER", RECONNECT_IVL=ivl_ms, RECONNECT_IVL_MAX=ivl_max_ms)
+        monitor = rig.monitor(dealer)
+        dealer.connect(f"tcp://127.0.0.1:{reserved.getsockname()[1]}")
+        assert [monitor.wait_for(rig.zmq.EVENT_CONNECT_RETRIED)[0] for _ in delays_ms] == delays_ms

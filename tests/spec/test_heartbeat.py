@@ -61,11 +61,12 @@ def test_pongs_keep_their_order(rig: Rig) -> None:
 
 
 def test_pong_does_not_cut_a_frame(rig: Rig) -> None:
-    """A PONG goes between two frames, never into one that is half sent."""
+    """A PONG goes between two frames, never into one that is half sent, and is not forgotten meanwhile."""
     dealer, peer = dealer_of(rig)
     body = b"x" * (8 << 20)
     dealer.send_multipart([body, b"tail"])
-    peer.send(ping(0, b"now"))
+    peer.send(ping(0, b"now") + frame(b"behind"))
+    assert dealer.recv() == b"behind"
     frames = [peer.read_frame() for _ in range(3)]
     assert [got.body for got in frames if not got.is_command] == [body, b"tail"]
     assert [got.raw for got in frames if got.is_command] == [pong(b"now")]
@@ -139,6 +140,15 @@ def test_last_ttl_counts(rig: Rig) -> None:
             pass
     shorter.expect_close()
     longer.barrier()
+
+
+def test_each_ping_starts_the_ttl_anew(rig: Rig) -> None:
+    """A peer that has sent several PINGs and then falls silent is closed by the TTL of the last."""
+    _, peer = dealer_of(rig)
+    start = time.monotonic()
+    peer.send(ping(2) + ping(2) + frame(b"m") + ping(2))
+    assert peer.read_to_close().startswith(pong())
+    assert time.monotonic() - start >= 0.19
 
 
 @pytest.mark.unlike_libzmq
@@ -219,6 +229,14 @@ def test_any_frame_stops_the_timeout(rig: Rig) -> None:
         peer.send(answer)
     assert dealer.recv() == b"m"
     assert peer.read_to_close(DEADLINE_S).startswith(ping(0))
+
+
+def test_timeout_counts_from_the_first_unanswered_ping(rig: Rig) -> None:
+    """A frame stops the timer and the next PING starts it: 1 answered, 8 or 9 more within 400 ms, then the end."""
+    _, peer = dealer_of(rig, HEARTBEAT_IVL=50, HEARTBEAT_TIMEOUT=400)
+    peer.expect(ping(0))
+    peer.send(pong())
+    assert 3 <= len(peer.read_to_close()) // len(ping(0)) <= 12
 
 
 def test_traffic_flows_beside_heartbeats(rig: Rig) -> None:

@@ -127,30 +127,15 @@ def test_refused_connection_is_tried_again(rig: Rig) -> None:
         reserved.bind(("127.0.0.1", 0))
         endpoint = f"tcp://127.0.0.1:{reserved.getsockname()[1]}"
         dealer = rig.socket("DEALER", RECONNECT_IVL=10)
-        monitor = rig.monitor(dealer)
         dealer.connect(endpoint)
-        monitor.wait_for(rig.zmq.EVENT_CONNECT_RETRIED)
         dealer.send(b"early")
+        assert not dealer.poll(100)  # time for several attempts, all refused
         reserved.listen()
         reserved.settimeout(10)
         peer = RawPeer(reserved.accept()[0])
     with peer:
         peer.handshake("DEALER")
         assert peer.read_message() == [b"early"]
-
-
-@pytest.mark.parametrize(
-    ("ivl_ms", "ivl_max_ms", "delays_ms"),
-    [(5, 40, [5, 10, 20, 40, 40]), (10, 10, [10, 10, 10]), (20, 5, [5, 5])],
-)
-def test_back_off(rig: Rig, ivl_ms: int, ivl_max_ms: int, delays_ms: list[int]) -> None:
-    """RECONNECT_IVL_MAX > 0: IVL, doubled up to MAX, no jitter; IVL > MAX: MAX."""
-    with socket.socket() as reserved:
-        reserved.bind(("127.0.0.1", 0))
-        dealer = rig.socket("DEALER", RECONNECT_IVL=ivl_ms, RECONNECT_IVL_MAX=ivl_max_ms)
-        monitor = rig.monitor(dealer)
-        dealer.connect(f"tcp://127.0.0.1:{reserved.getsockname()[1]}")
-        assert [monitor.wait_for(rig.zmq.EVENT_CONNECT_RETRIED)[0] for _ in delays_ms] == delays_ms
 
 
 # --- what gives up -------------------------------------------------------------------------------------------------

@@ -98,9 +98,19 @@ def test_req_malformed_reply(rig: Rig, reply: bytes) -> None:
     req, peer, listener = asked(rig)
     assert peer.read_message() == [b"", b"hello"]
     peer.send(reply)
+    wait_until(lambda: req.poll(0) == 0 and peer.is_closed(), "the connection closed")
     peer.expect_close()
     listener.expect_no_connection()
     rig.expect_nothing(req)
+
+
+def test_req_malformed_reply_in_the_background(rig: Rig) -> None:
+    """The format is checked per connection, also while the application does not look at its REQ."""
+    _, peer, listener = asked(rig)
+    assert peer.read_message() == [b"", b"hello"]
+    peer.send(message(b"world"))
+    peer.expect_close()
+    listener.expect_no_connection()
 
 
 def test_req_never_resends(rig: Rig) -> None:
