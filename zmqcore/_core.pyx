@@ -21,8 +21,8 @@ from zmqcore._options cimport (
 from zmqcore._pipe cimport msg_fini, msg_init, msg_push, msg_push_copy, msg_t, store_new, store_ref, store_t, store_unref
 from zmqcore._proxy cimport proxy_begin, proxy_end, proxy_run, proxy_t
 from zmqcore._socket cimport (
-    SOCKET_DONTWAIT, SOCKET_SNDMORE, poll_item_t, socket_bind, socket_close, socket_connect, socket_disconnect, socket_due,
-    socket_get, socket_new, socket_poll, socket_recv, socket_send, socket_set, socket_t, socket_unbind, socket_unref,
+    SOCKET_SNDMORE, poll_item_t, socket_attend, socket_bind, socket_close, socket_connect, socket_disconnect, socket_due,
+    socket_get, socket_new, socket_poll, socket_recv, socket_recv_quick, socket_send, socket_send_quick, socket_set, socket_t, socket_unbind, socket_unref,
 )
 from zmqcore._sys cimport (
     EAGAIN, EFAULT, EINTR, EINVAL, ENOMEM, ENOTSOCK, ETERM, calloc, free, getpid, memcpy, zc_load, zc_now_us,
@@ -504,8 +504,16 @@ cdef class Socket:
 
     cdef int send_msg(self, msg_t *msg, int flags, bint is_whole) except -1:
         cdef socket_t *socket = self._socket
-        cdef uint64_t due_us = socket_due(socket, True, flags)
-        cdef int rc
+        cdef uint64_t due_us
+        cdef int rc = -EAGAIN
+        if not flags & SOCKET_SNDMORE:
+            rc = socket_send_quick(socket, msg)
+        if rc >= 0:
+            if rc:
+                with nogil:
+                    socket_attend(socket)
+            return 0
+        due_us = socket_due(socket, True, flags)
         while True:
             with nogil:
                 rc = socket_send(socket, msg, flags, is_whole, due_us)
@@ -515,8 +523,14 @@ cdef class Socket:
 
     cdef int recv_msg(self, msg_t *msg, int flags, bint is_whole, bint *more) except -1:
         cdef socket_t *socket = self._socket
-        cdef uint64_t due_us = socket_due(socket, False, flags)
-        cdef int rc
+        cdef uint64_t due_us
+        cdef int rc = socket_recv_quick(socket, msg, is_whole, more)
+        if rc >= 0:
+            if rc:
+                with nogil:
+                    socket_attend(socket)
+            return 0
+        due_us = socket_due(socket, False, flags)
         while True:
             with nogil:
                 rc = socket_recv(socket, msg, is_whole, more, due_us)

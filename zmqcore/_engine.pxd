@@ -9,7 +9,7 @@
 #   E2  at most one thread reads the fd (is_reading) and at most one writes it (is_writing)
 #   E3  the fd is closed only while neither is set
 #   E4  in ACTIVE and only there messages move between fd and pipes
-#   E5  input is not asked for while it is stalled at the high-water mark: a blocked engine costs no CPU
+#   E5  an engine that is stalled at the high-water mark asks for input once more at most: a blocked engine costs no CPU
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from zmqcore._link cimport link_t
 from zmqcore._mechanism cimport mechanism_t
@@ -176,6 +176,8 @@ cdef void engine_on_post(engine_t *self) noexcept nogil
 
 # --- messages ------------------------------------------------------------------------------------------------------------
 
+# Puts it on the host's attention list: it has output to write, or room for input again. Also for _engine_run.
+cdef void engine_notice(engine_t *self) noexcept nogil
 # Whether a message may be sent now: below the high-water mark (and, when not, remembered for host_ops_t.output).
 cdef bint engine_writable(engine_t *self) noexcept nogil
 # Queues a message whatever the mark says. 0; -ENOMEM. The host's attention list then holds the engine.

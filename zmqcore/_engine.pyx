@@ -151,7 +151,7 @@ cdef void host_bury(host_t *self) noexcept nogil:
         engine_free(engine)
 
 
-cdef void attention(engine_t *self) noexcept nogil:
+cdef void engine_notice(engine_t *self) noexcept nogil:
     cdef host_t *host = self.host
     if self.in_attention or self.state == ENGINE_DEAD:
         return
@@ -483,7 +483,7 @@ cdef void engine_end_after(engine_t *self, int32_t linger_ms) noexcept nogil:
     if self.watch.fd >= 0 and not self.is_ending:
         self.is_in_stalled = False
         update_watch(self)
-    attention(self)
+    engine_notice(self)
 
 
 cdef void on_linger_over(void *arg) noexcept nogil:
@@ -521,12 +521,14 @@ cdef void on_ready(void *arg, uint32_t events) noexcept nogil:
     cdef engine_t *self = <engine_t *>arg
     if events & REACTOR_OUT:
         self.is_out_blocked = False
-        attention(self)
+        engine_notice(self)
         update_watch(self)
     if self.is_in_stalled:
         # Failures are reported whatever is asked for: look away until there is room to read up to the end (E5).
         if events & REACTOR_FAILED:
             poller_unwatch(&self.host.poller, &self.watch)
+        else:
+            update_watch(self)
         return
     if events & (REACTOR_IN | REACTOR_FAILED):
         engine_read(self)
@@ -637,9 +639,9 @@ cdef void announce(engine_t *self, uint64_t msgs_before) noexcept nogil:
 
 
 cdef void stall(engine_t *self) noexcept nogil:
+    # Input goes on being asked for until some comes: often there is room again before (E5).
     self.is_in_stalled = True
     self.inbound.is_full = True
-    update_watch(self)
 
 
 cdef void decode(engine_t *self) noexcept nogil:
@@ -708,7 +710,7 @@ cdef void take_command(engine_t *self, const uint8_t *body, size_t size, size_t 
 cdef void append_command(engine_t *self, const uint8_t *frame, size_t size) noexcept nogil:
     # Short commands only: the header has two bytes.
     if pipe_append_frame(&self.outbound, ZMTP_COMMAND, frame + 2, size - 2, NULL, 0) == 0:
-        attention(self)
+        engine_notice(self)
 
 
 cdef void decode_v1(engine_t *self) noexcept nogil:
@@ -764,7 +766,7 @@ cdef void take_buffer(engine_t *self) noexcept nogil:
         elif used < 0:
             engine_stop(self, END_FAILED)
             return
-    attention(self)
+    engine_notice(self)
     if self.is_ending or self.state == ENGINE_IDLE or self.state == ENGINE_DEAD:
         return
     self.buffer_bytes -= off
@@ -920,7 +922,7 @@ cdef void activate(engine_t *self) noexcept nogil:
         timers_set(&host.timers, &self.ping_timer, zc_now_us() + <uint64_t>host.options.heartbeat_ivl_ms * 1000)
     if not self.is_lingering:
         host.ops.active(host.arg, self)
-    attention(self)
+    engine_notice(self)
     if self.state == ENGINE_ACTIVE and not self.is_ending:
         take_input(self)
 
@@ -1077,7 +1079,7 @@ cdef int engine_push(engine_t *self, const msg_t *msg) noexcept nogil:
     else:
         rc = pipe_append(&self.outbound, msg)
     if rc == 0 and self.state == ENGINE_ACTIVE:
-        attention(self)
+        engine_notice(self)
     return rc
 
 
@@ -1094,7 +1096,7 @@ cdef int engine_pop(engine_t *self, msg_t *msg) noexcept nogil:
     else:
         rc = pipe_pop(&self.inbound, msg)
         if rc == 0 and self.is_in_stalled and pipe_has_reopened(&self.inbound):
-            attention(self)
+            engine_notice(self)
     msg.source = self
     return rc
 
@@ -1113,7 +1115,7 @@ cdef int engine_subscribe(engine_t *self, bint is_subscribe, const uint8_t *topi
     used = zmtp_head_read(head, head_bytes, &flags, &whole)
     rc = pipe_append_frame(&self.outbound, flags & ZMTP_COMMAND, head + used, head_bytes - used, topic, size)
     if rc == 0:
-        attention(self)
+        engine_notice(self)
     return rc
 
 
@@ -1185,4 +1187,4 @@ cdef void engine_set_hwm(engine_t *self, uint32_t sndhwm, uint32_t rcvhwm) noexc
     self.outbound.hwm_msgs = sndhwm
     self.inbound.hwm_msgs = rcvhwm
     if self.is_in_stalled and pipe_has_reopened(&self.inbound):
-        attention(self)
+        engine_notice(self)

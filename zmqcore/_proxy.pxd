@@ -34,6 +34,10 @@ cdef struct proxy_t:
     socket_t *control           # NULL: none
     socket_t *sockets[PROXY_SOCKETS_MAX]    # each once, by address
     int count
+    bint is_due[PROXY_SOCKETS_MAX]          # has something to do in the next turn
+    bint is_ready[PROXY_SOCKETS_MAX]        # said the last wait
+    bint has_moved              # this turn did something
+    bint has_more               # and left something that can be moved right now
     bint is_paused
     bint is_over                # TERMINATE has come
     bint is_idle                # has slept a while, and has looked for signals since
