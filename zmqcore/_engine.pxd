@@ -49,6 +49,13 @@ cdef struct host_t:
     uint32_t turns              # dispatches and system calls under way: the dead are kept
     uint64_t random             # state of host_random
     uint64_t last_serial
+    # totals of engines that are gone (statistics)
+    uint64_t past_received_msgs
+    uint64_t past_received_bytes
+    uint64_t past_sent_msgs
+    uint64_t past_sent_bytes
+    uint64_t past_dropped_msgs
+    uint64_t past_times_full
 
 cdef enum engine_state:
     ENGINE_IDLE = 0             # no connection; waits for its retry, or for nothing
@@ -189,6 +196,9 @@ cdef int engine_pop(engine_t *self, msg_t *msg) noexcept nogil
 cdef int engine_subscribe(engine_t *self, bint is_subscribe, const uint8_t *topic, size_t size) noexcept nogil
 # Messages and bytes queued in each direction.
 cdef void engine_queued(engine_t *self, uint64_t *in_msgs, uint64_t *in_bytes, uint64_t *out_msgs, uint64_t *out_bytes) noexcept nogil
+# What has gone through its pipes since it was made, and how often the outgoing one was full.
+cdef void engine_totals(engine_t *self, uint64_t *in_msgs, uint64_t *in_bytes, uint64_t *out_msgs, uint64_t *out_bytes,
+                        uint64_t *times_full) noexcept nogil
 # The routing id that the peer announced; NULL none. Borrowed until the connection ends.
 cdef const uint8_t *engine_peer_id(engine_t *self, size_t *size) noexcept nogil
 # New high-water marks (ZMQ_SNDHWM and ZMQ_RCVHWM act on live pipes).

@@ -108,6 +108,7 @@ cdef struct pipe_t:
     uint64_t bytes              # bytes between the read and the write position, headers included
     uint32_t hwm_msgs           # 0: no bound
     bint is_full                # the bound was reached; cleared when half of it has been read
+    uint64_t times_full         # how often it was (statistics)
     bint keep_commands          # pop yields SUBSCRIBE and CANCEL commands
     bint is_reserved            # P5
     bint is_begun               # out: the message before head.account_off goes on behind it

@@ -248,7 +248,7 @@ cdef void pipe_init(pipe_t *self, uint32_t hwm_msgs) noexcept nogil:
     self.mark_off = self.need_bytes = self.commit_off = 0
     self.open_frames = 0
     self.open_payload = 0
-    self.total_msgs = self.total_bytes = 0
+    self.total_msgs = self.total_bytes = self.times_full = 0
 
 
 cdef void pipe_fini(pipe_t *self) noexcept nogil:
@@ -290,8 +290,11 @@ cdef bint pipe_is_full(pipe_t *self) noexcept nogil:
     if self.hwm_msgs == 0 or self.msgs < self.hwm_msgs:
         return False
     pipe_account(self)
-    self.is_full = self.msgs >= self.hwm_msgs
-    return self.is_full
+    if self.msgs < self.hwm_msgs:
+        return False
+    self.is_full = True
+    self.times_full += 1
+    return True
 
 
 cdef bint pipe_has_reopened(pipe_t *self) noexcept nogil:

@@ -14,17 +14,111 @@ from zmqcore._pattern cimport fair_rotate, pattern_t
 from zmqcore._pipe cimport (
     msg_bytes, msg_clear, msg_fini, msg_init, msg_move, msg_push, msg_push_copy, part_t, run_t, store_ref, store_t,
 )
-from zmqcore._reactor cimport mailbox_has, poller_wait_fds
+from zmqcore._reactor cimport mailbox_has, mailbox_ring, poller_wait_fds
 from zmqcore._socket cimport (
     socket_flush, socket_may_sleep, socket_release, socket_seize, socket_turn,
 )
+from zmqcore._stats cimport peer_stats_t, socket_stats
 from zmqcore._sys cimport (
-    EAGAIN, EFSM, EINTR, EINVAL, ENOTSUP, memcmp, memset, pthread_mutex_lock, pthread_mutex_unlock, zc_now_us,
+    EAGAIN, EFSM, EINTR, EINVAL, ENOTSUP, memcmp, memset, pthread_mutex_lock, pthread_mutex_unlock, strlen, zc_load,
+    zc_load_u64, zc_now_us, zc_swap,
 )
 
 cdef enum:
     FORWARD = 0                 # frontend -> backend
     BACKWARD = 1
+
+
+# --- statistics -----------------------------------------------------------------------------------------------------------
+
+cdef stat_t table[STAT_COUNT + 12]
+
+
+cdef void describe(int at, const char *name, const char *unit, const char *text, size_t offset) noexcept nogil:
+    table[at].name = name
+    table[at].unit = unit
+    table[at].text = text
+    table[at].offset = offset
+
+
+cdef void fill_table() noexcept nogil:
+    cdef proxy_stats_t *at = NULL
+    describe(0, b"frontend_in_parts", b"parts", b"received from the frontend", <size_t>&at.parts[0])
+    describe(1, b"frontend_in_bytes", b"bytes", b"received from the frontend", <size_t>&at.parts[1])
+    describe(2, b"frontend_out_parts", b"parts", b"sent to the frontend", <size_t>&at.parts[2])
+    describe(3, b"frontend_out_bytes", b"bytes", b"sent to the frontend", <size_t>&at.parts[3])
+    describe(4, b"backend_in_parts", b"parts", b"received from the backend", <size_t>&at.parts[4])
+    describe(5, b"backend_in_bytes", b"bytes", b"received from the backend", <size_t>&at.parts[5])
+    describe(6, b"backend_out_parts", b"parts", b"sent to the backend", <size_t>&at.parts[6])
+    describe(7, b"backend_out_bytes", b"bytes", b"sent to the backend", <size_t>&at.parts[7])
+    describe(8, b"forward_messages", b"messages", b"from frontend to backend", <size_t>&at.forward_messages)
+    describe(9, b"backward_messages", b"messages", b"from backend to frontend", <size_t>&at.backward_messages)
+    describe(10, b"forward_blocked_us", b"microseconds", b"in which messages waited because the backend or capture took none",
+             <size_t>&at.forward_blocked_us)
+    describe(11, b"backward_blocked_us", b"microseconds", b"in which messages waited because the frontend or capture took none",
+             <size_t>&at.backward_blocked_us)
+    describe(12, b"paused", b"0 or 1", b"whether the proxy is paused", <size_t>&at.paused)
+    describe(13, b"frontend_peers", b"peers", b"connected to the frontend", <size_t>&at.frontend_peers)
+    describe(14, b"frontend_queued_messages", b"messages", b"waiting in the frontend, both ways",
+             <size_t>&at.frontend_queued_messages)
+    describe(15, b"frontend_queued_bytes", b"bytes", b"waiting in the frontend, both ways", <size_t>&at.frontend_queued_bytes)
+    describe(16, b"backend_peers", b"peers", b"connected to the backend", <size_t>&at.backend_peers)
+    describe(17, b"backend_queued_messages", b"messages", b"waiting in the backend, both ways",
+             <size_t>&at.backend_queued_messages)
+    describe(18, b"backend_queued_bytes", b"bytes", b"waiting in the backend, both ways", <size_t>&at.backend_queued_bytes)
+
+
+fill_table()
+
+
+cdef const stat_t *proxy_stats_table() noexcept nogil:
+    return table
+
+
+cdef void proxy_sample(proxy_t *self, proxy_stats_t *out) noexcept nogil:
+    cdef peer_stats_t sum
+    cdef uint32_t count = 0
+    cdef int i
+    memset(out, 0, sizeof(proxy_stats_t))
+    for i in range(STAT_COUNT):
+        out.parts[i] = zc_load_u64(&self.stats[i])
+    out.forward_messages = zc_load_u64(&self.msgs[FORWARD])
+    out.backward_messages = zc_load_u64(&self.msgs[BACKWARD])
+    out.forward_blocked_us = zc_load_u64(&self.blocked_us[FORWARD])
+    out.backward_blocked_us = zc_load_u64(&self.blocked_us[BACKWARD])
+    out.paused = self.is_paused
+    if socket_stats(self.frontend, NULL, 0, &count, &sum) == 0:
+        out.frontend_peers = sum.connected
+        out.frontend_queued_messages = sum.queued_in_messages + sum.queued_out_messages
+        out.frontend_queued_bytes = sum.queued_in_bytes + sum.queued_out_bytes
+    if socket_stats(self.backend, NULL, 0, &count, &sum) == 0:
+        out.backend_peers = sum.connected
+        out.backend_queued_messages = sum.queued_in_messages + sum.queued_out_messages
+        out.backend_queued_bytes = sum.queued_in_bytes + sum.queued_out_bytes
+
+
+# --- orders ---------------------------------------------------------------------------------------------------------------
+
+cdef void proxy_tell(proxy_t *self, proxy_order order) noexcept nogil:
+    zc_swap(&self.order, order)
+    mailbox_ring(self.frontend.host.mailbox)
+
+
+cdef void proxy_stop(proxy_t *self) noexcept nogil:
+    zc_swap(&self.is_stop_wanted, 1)
+    mailbox_ring(self.frontend.host.mailbox)
+
+
+cdef void take_orders(proxy_t *self) noexcept nogil:
+    cdef int32_t order = ORDER_NONE
+    if zc_load(&self.order) != ORDER_NONE:
+        order = zc_swap(&self.order, ORDER_NONE)
+    if order == ORDER_PAUSE:
+        self.is_paused = True
+    elif order == ORDER_RESUME:
+        self.is_paused = False
+    if zc_load(&self.is_stop_wanted):
+        self.is_over = True
 
 
 # --- begin and end ----------------------------------------------------------------------------------------------------------
@@ -45,16 +139,11 @@ cdef void add(proxy_t *self, socket_t *socket) noexcept nogil:
     self.count += 1
 
 
-cdef int proxy_begin(proxy_t *self, socket_t *frontend, socket_t *backend, socket_t *capture,
+cdef void proxy_init(proxy_t *self, socket_t *frontend, socket_t *backend, socket_t *capture,
                      socket_t *control) noexcept nogil:
-    cdef int i
-    cdef int rc = 0
     memset(self, 0, sizeof(proxy_t))
     msg_init(&self.pending[FORWARD])
     msg_init(&self.pending[BACKWARD])
-    if ((capture != NULL and (capture == frontend or capture == backend or capture == control))
-            or (control != NULL and (control == frontend or control == backend))):
-        return -EINVAL
     self.frontend = frontend
     self.backend = backend
     self.capture = capture
@@ -63,6 +152,14 @@ cdef int proxy_begin(proxy_t *self, socket_t *frontend, socket_t *backend, socke
     add(self, backend)
     add(self, capture)
     add(self, control)
+
+
+cdef int proxy_begin(proxy_t *self) noexcept nogil:
+    cdef int i
+    cdef int rc = 0
+    if ((self.capture != NULL and self.capture in (self.frontend, self.backend, self.control))
+            or (self.control != NULL and self.control in (self.frontend, self.backend))):
+        return -EINVAL
     for i in range(self.count):
         rc = socket_seize(self.sockets[i])
         if rc != 0:
@@ -72,14 +169,19 @@ cdef int proxy_begin(proxy_t *self, socket_t *frontend, socket_t *backend, socke
             return rc
     for i in range(self.count):
         self.is_due[i] = True
+    self.is_over = False
     self.looked_us = zc_now_us()
     return 0
 
 
 cdef void proxy_end(proxy_t *self) noexcept nogil:
     cdef int i
+    zc_swap(&self.is_stop_wanted, 0)
     for i in range(self.count):
         socket_release(self.sockets[i])
+
+
+cdef void proxy_fini(proxy_t *self) noexcept nogil:
     msg_fini(&self.pending[FORWARD])
     msg_fini(&self.pending[BACKWARD])
 
@@ -145,6 +247,7 @@ cdef int deliver(proxy_t *self, msg_t *msg, socket_t *target, int direction) noe
     if rc == 0:
         stats[0] += parts
         stats[1] += bytes
+        self.msgs[direction] += 1
     msg_clear(msg)
     return rc
 
@@ -244,6 +347,7 @@ cdef int forward_run(proxy_t *self, int direction, uint32_t most, uint32_t *move
     taken[1] += bytes
     given[0] += parts
     given[1] += bytes
+    self.msgs[direction] += msgs
     moved[0] += msgs
     moved_bytes[0] += bytes
     engine_consume_run(engine, &before, &run)
@@ -326,13 +430,40 @@ cdef bint says(const msg_t *msg, const char *word, size_t size) noexcept nogil:
     return msg.parts[0].size == size and memcmp(msg.parts[0].at, word, size) == 0
 
 
+cdef int send_answer(proxy_t *self, msg_t *reply) noexcept nogil:
+    cdef pattern_t *control = &self.control.pattern
+    cdef int rc = control.ops.check(control, &reply.parts[0])
+    if rc == 0:
+        rc = control.ops.send(control, reply)
+    # A controller that does not read its answers misses them.
+    return 0 if rc == -EAGAIN else rc
+
+
+cdef int answer_details(proxy_t *self, const proxy_stats_t *sample) noexcept nogil:
+    # Ours: name and value (8 bytes, host byte order) of every number, in turn.
+    cdef const stat_t *stat = proxy_stats_table()
+    cdef msg_t reply
+    cdef int rc = 0
+    if not self.control.pattern.ops.can_send:
+        return 0
+    msg_init(&reply)
+    while rc == 0 and stat.name != NULL:
+        rc = msg_push(&reply, <const unsigned char *>stat.name, strlen(stat.name), NULL)
+        if rc == 0:
+            rc = msg_push(&reply, <const unsigned char *>sample + stat.offset, sizeof(uint64_t), NULL)
+        stat += 1
+    if rc == 0:
+        rc = send_answer(self, &reply)
+    msg_fini(&reply)
+    return rc
+
+
 cdef int answer(proxy_t *self, bint with_stats) noexcept nogil:
     # STATISTICS is answered wherever control can send, the others on a REP, which has to answer to go on.
-    cdef pattern_t *control = &self.control.pattern
     cdef msg_t reply
     cdef int i
     cdef int rc = 0
-    if not control.ops.can_send or not (with_stats or self.control.options.type == TYPE_REP):
+    if not self.control.pattern.ops.can_send or not (with_stats or self.control.options.type == TYPE_REP):
         return 0
     msg_init(&reply)
     if with_stats:
@@ -342,12 +473,9 @@ cdef int answer(proxy_t *self, bint with_stats) noexcept nogil:
     else:
         rc = msg_push(&reply, NULL, 0, NULL)
     if rc == 0:
-        rc = control.ops.check(control, &reply.parts[0])
-    if rc == 0:
-        rc = control.ops.send(control, &reply)
+        rc = send_answer(self, &reply)
     msg_fini(&reply)
-    # A controller that does not read its answers misses them.
-    return 0 if rc == -EAGAIN else rc
+    return rc
 
 
 cdef int serve_control(proxy_t *self) noexcept nogil:
@@ -369,6 +497,10 @@ cdef int serve_control(proxy_t *self) noexcept nogil:
             break
         self.has_moved = True
         is_stats = says(&command, b"STATISTICS", 10)
+        if says(&command, b"DETAILS", 7):
+            # Needs the locks of the sides: answered when control's has been let go of.
+            self.wants_details = True
+            break
         if says(&command, b"PAUSE", 5):
             self.is_paused = True
         elif says(&command, b"RESUME", 6):
@@ -384,16 +516,41 @@ cdef int serve_control(proxy_t *self) noexcept nogil:
 
 
 cdef int control_turn(proxy_t *self) noexcept nogil:
+    cdef proxy_stats_t sample
     cdef int rc
     if self.control == NULL:
         return 0
     pthread_mutex_lock(&self.control.host.lock)
     rc = serve_control(self)
     pthread_mutex_unlock(&self.control.host.lock)
+    while rc == 0 and self.wants_details:
+        self.wants_details = False
+        proxy_sample(self, &sample)
+        pthread_mutex_lock(&self.control.host.lock)
+        rc = answer_details(self, &sample)
+        if rc == 0:
+            rc = serve_control(self)
+        pthread_mutex_unlock(&self.control.host.lock)
     return rc
 
 
 # --- the loop ---------------------------------------------------------------------------------------------------------------
+
+cdef void find_blocked(proxy_t *self, bint *is_blocked) noexcept nogil:
+    # Messages wait on one side, and the other takes none.
+    lock_sides(self)
+    is_blocked[FORWARD] = is_stuck(self, FORWARD)
+    is_blocked[BACKWARD] = self.frontend != self.backend and is_stuck(self, BACKWARD)
+    unlock_sides(self)
+
+
+cdef bint is_stuck(proxy_t *self, int direction) noexcept nogil:
+    cdef socket_t *source = self.frontend if direction == FORWARD else self.backend
+    cdef socket_t *target = self.backend if direction == FORWARD else self.frontend
+    if not source.pattern.ops.can_recv or not target.pattern.ops.can_send:
+        return False
+    return self.pending[direction].count != 0 or source.pattern.ops.is_readable(&source.pattern)
+
 
 cdef bint spin(proxy_t *self, const int *fds) noexcept nogil:
     # ZMQ_SPIN_US of frontend or backend (ours): looks again and again before sleep. Whether something is due.
@@ -420,6 +577,8 @@ cdef int wait_for_work(proxy_t *self) noexcept nogil:
     cdef int fds[PROXY_SOCKETS_MAX]
     cdef bint may_sleep = True
     cdef int64_t timeout_us = PROXY_IDLE_SIGNALS_US if self.is_idle else PROXY_SIGNALS_US
+    cdef uint64_t before_us
+    cdef bint is_blocked[2]
     cdef int i, rc
     for i in range(self.count):
         fds[i] = self.sockets[i].host.poller.fd
@@ -429,7 +588,12 @@ cdef int wait_for_work(proxy_t *self) noexcept nogil:
         self.is_due[i] = not socket_may_sleep(self.sockets[i])
         if self.is_due[i]:
             may_sleep = False
+    find_blocked(self, is_blocked)
+    before_us = zc_now_us()
     rc = poller_wait_fds(fds, self.count, timeout_us if may_sleep else 0, self.is_ready)
+    for i in range(2):
+        if is_blocked[i]:
+            self.blocked_us[i] += zc_now_us() - before_us
     for i in range(self.count):
         self.is_due[i] = self.is_due[i] or (rc > 0 and self.is_ready[i])
     if rc == 0 and may_sleep:
@@ -446,6 +610,7 @@ cdef int turn(proxy_t *self) noexcept nogil:
         rc = socket_turn(self.sockets[i], self.is_due[i])
         if rc != 0:
             return rc
+    take_orders(self)
     rc = control_turn(self)
     self.has_more = False
     for i in range(PROXY_INNER_TURNS):
