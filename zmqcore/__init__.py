@@ -23,7 +23,7 @@ from .errors import (
     strerror,
 )
 from .poller import Poller, select, zmq_poll
-from .proxy import Proxy
+from .proxy_thread import Proxy
 from .socket import COPY_THRESHOLD, Socket
 from .tracker import MessageTracker
 
