@@ -23,6 +23,7 @@ from .errors import (
     strerror,
 )
 from .poller import Poller, select, zmq_poll
+from .proxy_thread import Proxy
 from .socket import COPY_THRESHOLD, Socket
 from .tracker import MessageTracker
 
@@ -76,6 +77,7 @@ __all__ = [
     "MessageTracker",
     "NotDone",
     "Poller",
+    "Proxy",
     "Socket",
     "ZMQBaseError",
     "ZMQBindError",

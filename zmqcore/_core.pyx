@@ -21,12 +21,17 @@ from zmqcore._options cimport (
 )
 from zmqcore._pipe cimport msg_fini, msg_init, msg_push, msg_push_copy, msg_t, store_new, store_ref, store_t, store_unref
 from zmqcore._poll cimport poll_item_t, poll_wait
-from zmqcore._proxy cimport proxy_begin, proxy_end, proxy_run, proxy_t
+from zmqcore._proxy cimport (
+    ORDER_PAUSE, ORDER_RESUME, proxy_begin, proxy_end, proxy_fini, proxy_init, proxy_run, proxy_sample, proxy_stats_t,
+    proxy_stats_table, proxy_stop, proxy_t, proxy_tell,
+)
 from zmqcore._socket cimport (
-    SOCKET_DONTWAIT, SOCKET_SNDMORE, socket_bind, socket_close, socket_connect, socket_disconnect, socket_due,
-    socket_get, socket_new, socket_recv, socket_send, socket_set, socket_t, socket_unbind, socket_unref,
+    SOCKET_SNDMORE, socket_attend, socket_bind, socket_close, socket_connect, socket_disconnect, socket_due, socket_get,
+    socket_new, socket_recv, socket_recv_quick, socket_send, socket_send_quick, socket_set, socket_t, socket_unbind,
+    socket_unref,
 )
 from zmqcore._socket_monitor cimport socket_monitor
+from zmqcore._stats cimport peer_stats_t, peer_stats_table, socket_stats, stat_t
 from zmqcore._sys cimport (
     EAGAIN, EFAULT, EINTR, EINVAL, ENOMEM, ENOTSOCK, ETERM, calloc, free, getpid, memcpy, zc_load, zc_now_us,
 )
@@ -527,12 +532,57 @@ cdef class Socket:
             size -= 1
         return PyBytes_FromStringAndSize(buffer, size)
 
+    # --- statistics
+
+    def stats(self):
+        """stats() -> dict: numbers of the whole socket, and under "peers" a dict for each of its connections.
+
+        Queued, received, sent and dropped messages and bytes, and how often an outgoing pipe was full; what each name means
+        is in Socket.stats_help(). Any thread, also while a proxy runs on the socket.
+        """
+        cdef socket_t *socket = self.open_socket()
+        cdef peer_stats_t sum
+        cdef peer_stats_t *peers = NULL
+        cdef uint32_t count = 0, room = 0, i
+        cdef int rc
+        try:
+            while True:
+                with nogil:
+                    rc = socket_stats(socket, peers, room, &count, &sum)
+                check(rc)
+                if count <= room:
+                    break
+                free(peers)
+                room = count + 16
+                peers = <peer_stats_t *>calloc(room, sizeof(peer_stats_t))
+                if peers == NULL:
+                    raise MemoryError()
+            values = stats_dict(peer_stats_table(), <const char *>&sum)
+            del values["serial"]
+            values["peers"] = [stats_dict(peer_stats_table(), <const char *>&peers[i]) for i in range(count)]
+            return values
+        finally:
+            free(peers)
+
+    @staticmethod
+    def stats_help():
+        """stats_help() -> dict of name to (unit, meaning) of what stats() returns."""
+        return stats_meaning(peer_stats_table())
+
     # --- messages
 
     cdef int send_msg(self, msg_t *msg, int flags, bint is_whole) except -1:
         cdef socket_t *socket = self._socket
-        cdef uint64_t due_us = socket_due(socket, True, flags)
-        cdef int rc
+        cdef uint64_t due_us
+        cdef int rc = -EAGAIN
+        if not flags & SOCKET_SNDMORE:
+            rc = socket_send_quick(socket, msg)
+        if rc >= 0:
+            if rc:
+                with nogil:
+                    socket_attend(socket)
+            return 0
+        due_us = socket_due(socket, True, flags)
         while True:
             with nogil:
                 rc = socket_send(socket, msg, flags, is_whole, due_us)
@@ -542,8 +592,14 @@ cdef class Socket:
 
     cdef int recv_msg(self, msg_t *msg, int flags, bint is_whole, bint *more) except -1:
         cdef socket_t *socket = self._socket
-        cdef uint64_t due_us = socket_due(socket, False, flags)
-        cdef int rc
+        cdef uint64_t due_us
+        cdef int rc = socket_recv_quick(socket, msg, is_whole, more)
+        if rc >= 0:
+            if rc:
+                with nogil:
+                    socket_attend(socket)
+            return 0
+        due_us = socket_due(socket, False, flags)
         while True:
             with nogil:
                 rc = socket_recv(socket, msg, is_whole, more, due_us)
@@ -728,26 +784,113 @@ cdef socket_t *proxy_socket(object socket, str name, bint is_optional) except? N
     return (<Socket>socket).open_socket()
 
 
-cdef int run_proxy(object frontend, object backend, object capture, object control) except -1:
-    cdef proxy_t proxy
-    cdef socket_t *front = proxy_socket(frontend, "frontend", False)
-    cdef socket_t *back = proxy_socket(backend, "backend", False)
-    cdef socket_t *capt = proxy_socket(capture, "capture", True)
-    cdef socket_t *ctrl = proxy_socket(control, "control", True)
-    cdef int rc
-    with nogil:
-        rc = proxy_begin(&proxy, front, back, capt, ctrl)
-    check(rc)
-    try:
-        while True:
+cdef class ProxyLoop:
+    """ProxyLoop(frontend, backend, capture=None, control=None)
+
+    A proxy that other threads can watch and steer while run() forwards. See zmqcore.Proxy, which adds a thread to it.
+    """
+
+    cdef proxy_t _proxy
+    cdef bint _is_running       # GIL (or the loop's own thread)
+    cdef readonly Socket frontend
+    cdef readonly Socket backend
+    cdef readonly Socket capture
+    cdef readonly Socket control
+    cdef object __weakref__
+
+    def __init__(self, frontend, backend, capture=None, control=None):
+        if self._proxy.frontend != NULL:
+            return
+        proxy_socket(frontend, "frontend", False)
+        proxy_socket(backend, "backend", False)
+        proxy_socket(capture, "capture", True)
+        proxy_socket(control, "control", True)
+        self.frontend = frontend
+        self.backend = backend
+        self.capture = capture
+        self.control = control
+        proxy_init(&self._proxy, self.frontend._socket, self.backend._socket,
+                   self.capture._socket if capture is not None else NULL,
+                   self.control._socket if control is not None else NULL)
+
+    def __dealloc__(self):
+        if self._proxy.frontend != NULL:
+            proxy_fini(&self._proxy)
+
+    def run(self):
+        """Forwards in the calling thread until stop() or TERMINATE; returns None then. Otherwise raises, as proxy does."""
+        cdef int rc
+        if self._is_running:
+            raise RuntimeError("this proxy is running already")
+        for socket in (self.frontend, self.backend, self.capture, self.control):
+            if socket is not None:
+                (<Socket>socket).open_socket()
+        self._is_running = True
+        try:
             with nogil:
-                rc = proxy_run(&proxy)
-            if rc != -EINTR:
-                return check(rc)
-            PyErr_CheckSignals()
-    finally:
+                rc = proxy_begin(&self._proxy)
+            check(rc)
+            try:
+                while True:
+                    with nogil:
+                        rc = proxy_run(&self._proxy)
+                    if rc != -EINTR:
+                        check(rc)
+                        return
+                    PyErr_CheckSignals()
+            finally:
+                with nogil:
+                    proxy_end(&self._proxy)
+        finally:
+            self._is_running = False
+
+    @property
+    def running(self):
+        """Whether run() is under way."""
+        return self._is_running
+
+    def pause(self):
+        """Stops forwarding until resume(); messages wait in the sockets."""
+        proxy_tell(&self._proxy, ORDER_PAUSE)
+
+    def resume(self):
+        """Forwards again."""
+        proxy_tell(&self._proxy, ORDER_RESUME)
+
+    def stop(self):
+        """Makes run() return, between two messages; what is queued stays in the sockets. A later run() goes on from there."""
+        proxy_stop(&self._proxy)
+
+    def stats(self):
+        """stats() -> dict of str to int: what has been forwarded, what waits, who is connected. Any thread, at any time.
+
+        The names, with unit and meaning, are in ProxyLoop.stats_help().
+        """
+        cdef proxy_stats_t sample
         with nogil:
-            proxy_end(&proxy)
+            proxy_sample(&self._proxy, &sample)
+        return stats_dict(proxy_stats_table(), <const char *>&sample)
+
+    @staticmethod
+    def stats_help():
+        """stats_help() -> dict of name to (unit, meaning) of what stats() returns."""
+        return stats_meaning(proxy_stats_table())
+
+
+cdef dict stats_dict(const stat_t *stat, const char *at):
+    cdef dict values = {}
+    while stat.name != NULL:
+        values[stat.name.decode()] = (<const uint64_t *>(at + stat.offset))[0]
+        stat += 1
+    return values
+
+
+cdef dict stats_meaning(const stat_t *stat):
+    cdef dict meaning = {}
+    while stat.name != NULL:
+        meaning[stat.name.decode()] = (stat.unit.decode(), stat.text.decode())
+        stat += 1
+    return meaning
 
 
 def proxy(frontend, backend, capture=None):
@@ -757,7 +900,7 @@ def proxy(frontend, backend, capture=None):
     capture: a PUB, DEALER, PUSH or PAIR socket that gets a copy of every message. Never returns: raises
     ContextTerminated (ETERM), another ZMQError, or what a signal handler raises.
     """
-    run_proxy(frontend, backend, capture, None)
+    ProxyLoop(frontend, backend, capture).run()
 
 
 def proxy_steerable(frontend, backend, capture=None, control=None):
@@ -766,4 +909,5 @@ def proxy_steerable(frontend, backend, capture=None, control=None):
     As proxy, steered by the messages PAUSE, RESUME, STATISTICS and TERMINATE on the control socket
     (zmq_proxy_steerable(3)). Returns 0 after TERMINATE.
     """
-    return run_proxy(frontend, backend, capture, control)
+    ProxyLoop(frontend, backend, capture, control).run()
+    return 0

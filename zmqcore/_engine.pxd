@@ -9,7 +9,7 @@
 #   E2  at most one thread reads the fd (is_reading) and at most one writes it (is_writing)
 #   E3  the fd is closed only while neither is set
 #   E4  in ACTIVE and only there messages move between fd and pipes
-#   E5  input is not asked for while it is stalled at the high-water mark: a blocked engine costs no CPU
+#   E5  an engine that is stalled at the high-water mark asks for input once more at most: a blocked engine costs no CPU
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from zmqcore._handshake cimport handshake_t
 from zmqcore._link cimport link_t
@@ -51,6 +51,13 @@ cdef struct host_t:
     uint32_t turns              # dispatches and system calls under way: the dead are kept
     uint64_t random             # state of host_random
     uint64_t last_serial
+    # totals of engines that are gone (statistics)
+    uint64_t past_received_msgs
+    uint64_t past_received_bytes
+    uint64_t past_sent_msgs
+    uint64_t past_sent_bytes
+    uint64_t past_dropped_msgs
+    uint64_t past_times_full
 
 cdef enum engine_state:
     ENGINE_IDLE = 0             # no connection; waits for its retry, or for nothing
@@ -173,6 +180,8 @@ cdef void engine_on_post(engine_t *self) noexcept nogil
 
 # --- messages ------------------------------------------------------------------------------------------------------------
 
+# Puts it on the host's attention list: it has output to write, or room for input again. Also for _engine_run.
+cdef void engine_attention(engine_t *self) noexcept nogil
 # Whether a message may be sent now: below the high-water mark (and, when not, remembered for host_ops_t.output).
 cdef bint engine_writable(engine_t *self) noexcept nogil
 # Queues a message whatever the mark says. 0; -ENOMEM. The host's attention list then holds the engine.
@@ -184,6 +193,9 @@ cdef int engine_pop(engine_t *self, msg_t *msg) noexcept nogil
 cdef int engine_subscribe(engine_t *self, bint is_subscribe, const uint8_t *topic, size_t size) noexcept nogil
 # Messages and bytes queued in each direction.
 cdef void engine_queued(engine_t *self, uint64_t *in_msgs, uint64_t *in_bytes, uint64_t *out_msgs, uint64_t *out_bytes) noexcept nogil
+# What has gone through its pipes since it was made, and how often the outgoing one was full.
+cdef void engine_totals(engine_t *self, uint64_t *in_msgs, uint64_t *in_bytes, uint64_t *out_msgs, uint64_t *out_bytes,
+                        uint64_t *times_full) noexcept nogil
 # The routing id that the peer announced; NULL none. Borrowed until the connection ends.
 cdef const uint8_t *engine_peer_id(engine_t *self, size_t *size) noexcept nogil
 # New high-water marks (ZMQ_SNDHWM and ZMQ_RCVHWM act on live pipes).
@@ -199,7 +211,5 @@ cdef void engine_lose(engine_t *self, int err) noexcept nogil
 cdef void engine_stopped(engine_t *self) noexcept nogil
 # Raises a monitor event (EVENT_*) with the endpoint of the connection.
 cdef void engine_event(engine_t *self, uint32_t number, uint32_t value) noexcept nogil
-# host_attend shall look at it.
-cdef void engine_attention(engine_t *self) noexcept nogil
 # Asks the poll set for what the engine wants now.
 cdef void engine_update_watch(engine_t *self) noexcept nogil

@@ -267,6 +267,7 @@ cdef void die(engine_t *self) noexcept nogil:
     if self.next != NULL:
         self.next.prev = self.prev
     host.engine_count -= 1
+    keep_totals(self)
     self.is_dying = True
     host.ops.closed(host.arg, self)
     self.is_dying = False
@@ -560,6 +561,8 @@ cdef void on_ready(void *arg, uint32_t events) noexcept nogil:
         # Failures are reported whatever is asked for: look away until there is room to read up to the end (E5).
         if events & REACTOR_FAILED:
             poller_unwatch(&self.host.poller, &self.watch)
+        else:
+            engine_update_watch(self)
         return
     if events & (REACTOR_IN | REACTOR_FAILED):
         engine_read(self)
@@ -768,6 +771,35 @@ cdef void engine_queued(engine_t *self, uint64_t *in_msgs, uint64_t *in_bytes, u
     out_bytes[0] = outbound.bytes
     if self.link != NULL:
         pthread_mutex_unlock(&self.link.lock)
+
+
+cdef void engine_totals(engine_t *self, uint64_t *in_msgs, uint64_t *in_bytes, uint64_t *out_msgs, uint64_t *out_bytes,
+                        uint64_t *times_full) noexcept nogil:
+    cdef pipe_t *inbound = &self.inbound
+    cdef pipe_t *outbound = &self.outbound
+    if self.link != NULL:
+        pthread_mutex_lock(&self.link.lock)
+        inbound = &self.link.pipes[self.side]
+        outbound = &self.link.pipes[1 - self.side]
+    in_msgs[0] = inbound.total_msgs
+    in_bytes[0] = inbound.total_bytes
+    out_msgs[0] = outbound.total_msgs
+    out_bytes[0] = outbound.total_bytes
+    times_full[0] = outbound.times_full
+    if self.link != NULL:
+        pthread_mutex_unlock(&self.link.lock)
+
+
+cdef void keep_totals(engine_t *self) noexcept nogil:
+    cdef host_t *host = self.host
+    cdef uint64_t in_msgs = 0, in_bytes = 0, out_msgs = 0, out_bytes = 0, times_full = 0
+    engine_totals(self, &in_msgs, &in_bytes, &out_msgs, &out_bytes, &times_full)
+    host.past_received_msgs += in_msgs
+    host.past_received_bytes += in_bytes
+    host.past_sent_msgs += out_msgs
+    host.past_sent_bytes += out_bytes
+    host.past_times_full += times_full
+    host.past_dropped_msgs += self.dropped_msgs
 
 
 cdef const uint8_t *engine_peer_id(engine_t *self, size_t *size) noexcept nogil:

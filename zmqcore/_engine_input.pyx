@@ -117,9 +117,9 @@ cdef void announce(engine_t *self, uint64_t msgs_before) noexcept nogil:
 
 
 cdef void stall(engine_t *self) noexcept nogil:
+    # Input goes on being asked for until some comes: often there is room again before (E5).
     self.is_in_stalled = True
     self.inbound.is_full = True
-    engine_update_watch(self)
 
 
 cdef void decode(engine_t *self) noexcept nogil:

@@ -7,6 +7,8 @@ cdef enum:
     # idle connections stay cheap; large, so that a flood needs few system calls.
     CHUNK_BYTES_MIN = 2048
     CHUNK_BYTES_MAX = 262144
+    # Chunks of the largest size kept for reuse, in the whole process.
+    SPARE_STORES_MAX = 16
     # One writev: buffers and bytes taken at once. More bytes than a kernel socket buffer holds gain nothing.
     GATHER_BUFFERS_MAX = 64
     GATHER_BYTES_MAX = 1048576
@@ -42,6 +44,10 @@ cdef enum:
     # The proxy: messages a direction may move in one turn (libzmq's burst), and bytes.
     PROXY_BURST_MSGS = 1000
     PROXY_BURST_BYTES = 1048576
+    # Turns without a look at the poll sets while there is more to move.
+    PROXY_INNER_TURNS = 8
+    # Messages of one source in a row while others wait.
+    PROXY_RUN_MSGS = 128
     # How long a busy proxy, and one that has just become idle, may go without looking for signals; and an idle one, because
     # a signal between the look and the sleep is not seen by the sleep.
     PROXY_SIGNALS_US = 50000

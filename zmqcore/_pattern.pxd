@@ -9,7 +9,7 @@
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from zmqcore._engine cimport engine_t, host_t
 from zmqcore._options cimport options_t
-from zmqcore._pipe cimport msg_t, part_t
+from zmqcore._pipe cimport msg_t, part_t, run_t, store_t
 
 cdef struct pattern_t
 
@@ -38,6 +38,13 @@ cdef struct pattern_ops_t:
     int (*send)(pattern_t *self, msg_t *msg) noexcept nogil
     # Takes a whole message (msg is empty before). 0; -EAGAIN; -EFSM; -ENOMEM.
     int (*recv)(pattern_t *self, msg_t *msg) noexcept nogil
+    # Runs (the proxy's way; see _engine_run). send_run sends messages of the run, at most so many, each behind prefix (NULL:
+    # none), and advances the run past those that were sent or dropped by rule. 0; -EAGAIN: no room for the next one;
+    # -ENOTSUP: the next one has to go by recv and send; -ENOMEM. NULL: the type has no such way.
+    int (*send_run)(pattern_t *self, run_t *run, const store_t *prefix, uint32_t most) noexcept nogil
+    # recv hands out what the fair queue yields, as it is, or (has_prefix) behind the engine's routing id.
+    bint gives_runs
+    bint has_prefix
     # POLLOUT, POLLIN. Not predicates: they may discard what the type drops by rule.
     bint (*is_writable)(pattern_t *self) noexcept nogil
     bint (*is_readable)(pattern_t *self) noexcept nogil
@@ -82,6 +89,9 @@ cdef bint fair_is_readable(pattern_t *self) noexcept nogil
 cdef bint ahead_is_readable(pattern_t *self, int (*fetch)(pattern_t *, msg_t *) noexcept nogil) noexcept nogil
 cdef int ahead_recv(pattern_t *self, msg_t *msg, int (*fetch)(pattern_t *, msg_t *) noexcept nogil) noexcept nogil
 
+# After a run of the first engine in the in-queue was taken: its next turn comes after the others', or with new input.
+cdef void fair_rotate(pattern_t *self, engine_t *engine) noexcept nogil
+
 # Load balancer: the next engine that may take a message, NULL none. Full ones leave the queue until output.
 cdef engine_t *load_pick(pattern_t *self) noexcept nogil
 # Sends to the picked engine, which then goes to the end.
@@ -97,6 +107,7 @@ cdef void ops_input_drop(pattern_t *self, engine_t *engine) noexcept nogil
 cdef void ops_output_load(pattern_t *self, engine_t *engine) noexcept nogil
 cdef int ops_check_load(pattern_t *self, const part_t *first) noexcept nogil
 cdef int ops_send_load(pattern_t *self, msg_t *msg) noexcept nogil
+cdef int ops_send_run_load(pattern_t *self, run_t *run, const store_t *prefix, uint32_t most) noexcept nogil
 cdef bint ops_is_writable_load(pattern_t *self) noexcept nogil
 cdef int ops_check_never(pattern_t *self, const part_t *first) noexcept nogil
 cdef int ops_send_never(pattern_t *self, msg_t *msg) noexcept nogil

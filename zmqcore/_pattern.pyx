@@ -1,10 +1,11 @@
 # zmqcore/_pattern.pyx -- the parts that several types share; see the door for contracts.
-from libc.stdint cimport int32_t, uint8_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from zmqcore._engine cimport (
     ENGINE_DEAD, engine_pop, engine_push, engine_readable, engine_release, engine_writable,
 )
-from zmqcore._pipe cimport msg_clear, msg_fini, msg_init, msg_move, msg_push
-from zmqcore._sys cimport EAGAIN, EINVAL, ENOTSUP, memset
+from zmqcore._engine_run cimport engine_append_raw, engine_append_run, engine_out_room, engine_takes_runs
+from zmqcore._pipe cimport msg_clear, msg_fini, msg_init, msg_move, msg_push, raw_t, run_advance, run_first
+from zmqcore._sys cimport EAGAIN, EINVAL, ENOMEM, ENOTSUP, memset
 
 
 cdef int pattern_init(pattern_t *self, const pattern_ops_t *ops, host_t *host, options_t *options) noexcept nogil:
@@ -105,6 +106,14 @@ cdef void in_queue_leave(pattern_t *self, engine_t *engine) noexcept nogil:
         engine_release(engine)
 
 
+cdef void fair_rotate(pattern_t *self, engine_t *engine) noexcept nogil:
+    if not engine_readable(engine):
+        in_queue_leave(self, engine)
+    elif engine.in_next != NULL:
+        in_queue_remove(self, engine)
+        in_queue_push(self, engine)
+
+
 cdef int fair_recv(pattern_t *self, msg_t *msg) noexcept nogil:
     cdef engine_t *engine
     cdef int rc
@@ -112,11 +121,7 @@ cdef int fair_recv(pattern_t *self, msg_t *msg) noexcept nogil:
         engine = self.in_first
         rc = engine_pop(engine, msg)
         if rc == 0:
-            if not engine_readable(engine):
-                in_queue_leave(self, engine)
-            elif engine.in_next != NULL:
-                in_queue_remove(self, engine)
-                in_queue_push(self, engine)
+            fair_rotate(self, engine)
             return 0
         if rc != -EAGAIN:
             return rc
@@ -152,10 +157,84 @@ cdef engine_t *load_pick(pattern_t *self) noexcept nogil:
 
 cdef int load_push(pattern_t *self, engine_t *engine, const msg_t *msg) noexcept nogil:
     cdef int rc = engine_push(engine, msg)
-    if rc == 0 and engine.out_next != NULL:
+    if rc == 0:
+        load_rotate(self, engine)
+    return rc
+
+
+cdef inline void load_rotate(pattern_t *self, engine_t *engine) noexcept nogil:
+    if engine.out_next != NULL:
         out_queue_remove(self, engine)
         out_queue_push(self, engine)
+
+
+cdef int send_run_to(engine_t *engine, run_t *run, uint32_t most) noexcept nogil:
+    # The only taker gets as much of the run as fits, in one piece.
+    cdef uint64_t room = engine_out_room(engine)
+    cdef run_t rest = run[0]
+    cdef uint32_t msgs = run.msgs if run.msgs < most else most
+    cdef uint32_t i
+    cdef raw_t raw
+    if msgs > room:
+        msgs = <uint32_t>room
+    if msgs == 0:
+        return -EAGAIN
+    if msgs == run.msgs:
+        rest.at += rest.bytes
+        rest.bytes = rest.msgs = rest.frames = 0
+        rest.payload_bytes = 0
+    else:
+        for i in range(msgs):
+            run_first(&rest, &raw)
+            run_advance(&rest, &raw)
+    if engine_append_run(engine, run, run.bytes - rest.bytes, msgs) != 0:
+        return -ENOMEM
+    run[0] = rest
+    return 0
+
+
+cdef int ops_send_run_load(pattern_t *self, run_t *run, const store_t *prefix, uint32_t most) noexcept nogil:
+    # One message to each engine in turn. The queue is turned once, at the end, and not message by message.
+    cdef engine_t *engine = load_pick(self)
+    cdef engine_t *next
+    cdef raw_t raw
+    cdef int rc = 0
+    if engine != NULL and engine.out_next == NULL and prefix == NULL and engine_takes_runs(engine):
+        return send_run_to(engine, run, most)
+    while rc == 0 and run.msgs and most:
+        if engine == NULL:
+            rc = -EAGAIN
+            break
+        next = engine.out_next if engine.out_next != NULL else self.out_first
+        if engine.link == NULL and engine_out_room(engine) == 0:
+            # Full: out of the queue until it reopens.
+            next = next if next != engine else NULL
+            out_queue_remove(self, engine)
+        elif not engine_takes_runs(engine):
+            rc = -ENOTSUP
+            break
+        else:
+            run_first(run, &raw)
+            rc = engine_append_raw(engine, run, &raw, 0, prefix)
+            if rc == 0:
+                run_advance(run, &raw)
+                most -= 1
+        engine = next
+    if engine != NULL:
+        out_queue_turn(self, engine)
     return rc
+
+
+cdef void out_queue_turn(pattern_t *self, engine_t *engine) noexcept nogil:
+    # Makes it the first; those before it go, in order, to the end.
+    if engine == self.out_first:
+        return
+    self.out_last.out_next = self.out_first
+    self.out_first.out_prev = self.out_last
+    self.out_last = engine.out_prev
+    self.out_first = engine
+    self.out_last.out_next = NULL
+    engine.out_prev = NULL
 
 
 # --- entries for the tables -----------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 # peer of the notification that was read last, who may be gone by then.
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from zmqcore._engine cimport engine_pop, engine_push, engine_t, engine_writable
+from zmqcore._engine_run cimport engine_append_raw, engine_append_run, engine_out_room, engine_takes_runs
 from zmqcore._limits cimport NOTIFICATIONS_MAX
 from zmqcore._options cimport OPTION_SUBSCRIBE, TYPE_PUB, TYPE_XPUB, options_t
 from zmqcore._pattern cimport (
@@ -12,9 +13,9 @@ from zmqcore._pattern cimport (
 )
 from zmqcore._pipe cimport (
     msg_clear, msg_fini, msg_init, msg_push, msg_push_copy, msg_shift, msg_t, msg_unshift, part_t, pipe_append, pipe_fini,
-    pipe_init, pipe_pop, pipe_t, store_new, store_t, store_unref,
+    pipe_init, pipe_pop, pipe_t, raw_t, run_advance, run_first, run_t, store_new, store_t, store_unref,
 )
-from zmqcore._sys cimport EAGAIN, EINVAL, ENOMEM, calloc, free, memcpy
+from zmqcore._sys cimport EAGAIN, EINVAL, ENOMEM, ENOTSUP, calloc, free, memcpy
 from zmqcore._trie cimport (
     TRIE_FIRST_OF_TOPIC, TRIE_LAST_OF_TOPIC, TRIE_UNKNOWN, trie_add, trie_fini, trie_has, trie_init, trie_match,
     trie_remove, trie_remove_who, trie_t,
@@ -225,7 +226,8 @@ cdef void on_hit(void *arg, void *who) noexcept nogil:
         if grown == NULL:
             state.is_short = True
             return
-        memcpy(grown, state.hits, state.hit_count * sizeof(engine_t *))
+        if state.hit_count:
+            memcpy(grown, state.hits, state.hit_count * sizeof(engine_t *))
         free(state.hits)
         state.hits = grown
         state.hit_room = 2 * state.hit_room + 16
@@ -289,6 +291,82 @@ cdef int publisher_send(pattern_t *self, msg_t *msg) noexcept nogil:
     return -ENOMEM if state.is_short else 0
 
 
+cdef bint all_take_runs(const publisher_t *state) noexcept nogil:
+    cdef uint32_t i
+    for i in range(state.hit_count):
+        if not engine_takes_runs(state.hits[i]):
+            return False
+    return True
+
+
+cdef int send_run_to_all(pattern_t *self, run_t *run, uint32_t most) noexcept nogil:
+    # Everybody wants everything: as much of the run as fits all of them, in one piece. 0 with nothing sent: one of them is full.
+    cdef publisher_t *state = <publisher_t *>self.state
+    cdef uint64_t room = run.msgs if run.msgs < most else most
+    cdef uint64_t fits
+    cdef run_t rest = run[0]
+    cdef raw_t raw
+    cdef uint32_t i
+    for i in range(state.hit_count):
+        fits = engine_out_room(state.hits[i])
+        room = room if room < fits else fits
+    if room == 0:
+        return 0
+    if room == run.msgs:
+        rest.at += rest.bytes
+        rest.bytes = rest.msgs = rest.frames = 0
+        rest.payload_bytes = 0
+    else:
+        for i in range(<uint32_t>room):
+            run_first(&rest, &raw)
+            run_advance(&rest, &raw)
+    for i in range(state.hit_count):
+        if engine_append_run(state.hits[i], run, run.bytes - rest.bytes, <uint32_t>room) != 0:
+            state.hits[i].dropped_msgs += room
+    run[0] = rest
+    return 0
+
+
+cdef int publisher_send_run(pattern_t *self, run_t *run, const store_t *prefix, uint32_t most) noexcept nogil:
+    cdef publisher_t *state = <publisher_t *>self.state
+    cdef const options_t *options = self.options
+    cdef engine_t *engine
+    cdef part_t topic
+    cdef raw_t raw
+    cdef uint32_t i
+    cdef uint32_t before
+    cdef bint is_for_all
+    if options.xpub_manual_last_value:
+        return -ENOTSUP
+    is_for_all = (prefix == NULL and state.trie.topics == 1 and not options.invert_matching
+                  and trie_has(&state.trie, NULL, 0))
+    topic.store = NULL
+    while run.msgs and most:
+        run_first(run, &raw)
+        topic.at = raw.first if prefix == NULL else prefix.data
+        topic.size = raw.first_bytes if prefix == NULL else prefix.size
+        find_hits(self, &topic)
+        if state.is_short or not all_take_runs(state):
+            return -ENOTSUP
+        if is_for_all and state.hit_count:
+            before = run.msgs
+            send_run_to_all(self, run, most)
+            most -= before - run.msgs
+            if before != run.msgs:
+                continue
+        if options.xpub_nodrop:
+            for i in range(state.hit_count):
+                if engine_out_room(state.hits[i]) == 0:
+                    return -EAGAIN
+        for i in range(state.hit_count):
+            engine = state.hits[i]
+            if engine_out_room(engine) == 0 or engine_append_raw(engine, run, &raw, 0, prefix) != 0:
+                engine.dropped_msgs += 1
+        run_advance(run, &raw)
+        most -= 1
+    return 0
+
+
 cdef int xpub_recv(pattern_t *self, msg_t *msg) noexcept nogil:
     cdef publisher_t *state = <publisher_t *>self.state
     cdef int rc = pipe_pop(&state.notes, msg)
@@ -338,6 +416,7 @@ cdef void fill(pattern_ops_t *ops) noexcept nogil:
     ops.output = ops_engine_nothing     # full engines stay in the queue (B1)
     ops.check = publisher_check
     ops.send = publisher_send
+    ops.send_run = publisher_send_run
     ops.is_writable = ops_always
     ops.set = publisher_set
 

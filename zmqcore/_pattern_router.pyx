@@ -11,8 +11,12 @@ from zmqcore._options cimport TYPE_ROUTER, blob_clear, blob_t
 from zmqcore._pattern cimport (
     fair_is_readable, fair_recv, ops_engine_nothing, ops_input_fair, ops_set_nothing, pattern_t, send_probe,
 )
-from zmqcore._pipe cimport msg_clear, msg_shift, msg_t, msg_unshift, part_t, store_new, store_ref, store_t, store_unref
-from zmqcore._sys cimport EAGAIN, EHOSTUNREACH, EINVAL, ENOMEM, calloc, free, memcmp, memcpy, zc_put_be32
+from zmqcore._engine_run cimport engine_append_raw, engine_out_room, engine_takes_runs
+from zmqcore._pipe cimport (
+    msg_clear, msg_shift, msg_t, msg_unshift, part_t, raw_t, run_advance, run_first, run_t, store_new, store_ref, store_t,
+    store_unref,
+)
+from zmqcore._sys cimport EAGAIN, EHOSTUNREACH, EINVAL, ENOMEM, ENOTSUP, calloc, free, memcmp, memcpy, zc_put_be32
 
 cdef enum:
     BUCKETS_FIRST = 16
@@ -230,6 +234,34 @@ cdef int router_send(pattern_t *self, msg_t *msg) noexcept nogil:
     return engine_push(engine, msg)
 
 
+cdef int router_send_run(pattern_t *self, run_t *run, const store_t *prefix, uint32_t most) noexcept nogil:
+    # The prefix, when there is one, names the peer; else the first frame does, and stays behind.
+    cdef router_t *router = <router_t *>self.state
+    cdef engine_t *engine
+    cdef size_t skip
+    cdef raw_t raw
+    if self.options.router_mandatory:
+        return -ENOTSUP
+    while run.msgs and most:
+        run_first(run, &raw)
+        if prefix != NULL:
+            engine = find_slot(router, prefix.data, prefix.size)[0]
+            skip = 0
+        else:
+            engine = find_slot(router, raw.first, raw.first_bytes)[0] if raw.frames > 1 else NULL
+            skip = raw.first_head_bytes + raw.first_bytes
+        if engine != NULL:
+            if not engine_takes_runs(engine):
+                return -ENOTSUP
+            if engine_out_room(engine) == 0:
+                engine.dropped_msgs += 1
+            elif engine_append_raw(engine, run, &raw, skip, NULL) != 0:
+                return -ENOMEM
+        run_advance(run, &raw)
+        most -= 1
+    return 0
+
+
 cdef bint router_is_writable(pattern_t *self) noexcept nogil:
     cdef router_t *router = <router_t *>self.state
     cdef engine_t *engine
@@ -260,6 +292,9 @@ cdef void fill() noexcept nogil:
     ops.output = ops_engine_nothing
     ops.check = router_check
     ops.send = router_send
+    ops.send_run = router_send_run
+    ops.gives_runs = True
+    ops.has_prefix = True
     ops.recv = router_recv
     ops.is_writable = router_is_writable
     ops.is_readable = fair_is_readable

@@ -196,6 +196,7 @@ cdef void fill_all() noexcept nogil:
     xsub_ops.check = xsub_check
     xsub_ops.send = xsub_send
     xsub_ops.recv = fair_recv
+    xsub_ops.gives_runs = True
     xsub_ops.is_writable = ops_always
     xsub_ops.is_readable = fair_is_readable
     xsub_ops.set = ops_set_nothing

@@ -14,7 +14,9 @@
 #   P4  a frame lies whole in one chunk, or its header ends a chunk and its body is the next one (is_body)
 #   P5  while is_reserved the tail chunk is neither freed nor rewound: somebody reads into it without the lock
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
-from zmqcore._sys cimport iovec, zc_add
+from zmqcore._limits cimport LARGE_BODY_BYTES
+from zmqcore._sys cimport iovec, memcpy, zc_add
+from zmqcore._zmtp cimport ZMTP_HEAD_BYTES_MAX, ZMTP_LONG, ZMTP_MORE, zmtp_head_read
 
 # --- memory by reference -----------------------------------------------------------------------------------------------
 
@@ -91,7 +93,11 @@ cdef struct chunk_t:
     size_t read_off
     size_t write_off
     size_t account_off          # frames before it are accounted for (out: lags behind read_off; else the same)
-    uint32_t msgs               # out: whole messages that end here and are still in pipe_t.msgs
+    uint32_t msgs               # whole messages that end here and are still in pipe_t.msgs
+    uint32_t frames             # in: their frames, and the bytes of their bodies
+    uint64_t payload_bytes
+    size_t end_off              # in: where the last of them ends
+    bint has_skips              # in: some frames before end_off are to be skipped (FRAME_SKIP)
     bint is_body                # the whole body of one frame, by reference
     bint more_after             # out: at the end of this chunk a message is unfinished
 
@@ -102,6 +108,7 @@ cdef struct pipe_t:
     uint64_t bytes              # bytes between the read and the write position, headers included
     uint32_t hwm_msgs           # 0: no bound
     bint is_full                # the bound was reached; cleared when half of it has been read
+    uint64_t times_full         # how often it was (statistics)
     bint keep_commands          # pop yields SUBSCRIBE and CANCEL commands
     bint is_reserved            # P5
     bint is_begun               # out: the message before head.account_off goes on behind it
@@ -110,6 +117,8 @@ cdef struct pipe_t:
     size_t mark_off             # frames before it are decoded
     size_t need_bytes           # whole size of the frame at the mark, once its header is here; 0 not known
     bint in_message             # a frame with MORE was decoded, its last is still to come
+    uint32_t open_frames        # frames and body bytes of that message so far
+    uint64_t open_payload
     chunk_t *commit             # end of the last whole message; NULL: nothing to read
     size_t commit_off
     # totals, never reset (statistics)
@@ -163,7 +172,26 @@ cdef inline uint8_t *pipe_undecoded(const pipe_t *self, size_t *avail) noexcept 
     avail[0] = self.tail.write_off - self.mark_off
     return self.tail.data + self.mark_off
 # in: the frame at the mark (size bytes with its header) is decoded. is_end: it ends a message.
-cdef void pipe_mark_frame(pipe_t *self, size_t size, bint is_end) noexcept nogil
+cdef inline void pipe_mark_frame(pipe_t *self, size_t size, bint is_end) noexcept nogil:
+    cdef chunk_t *tail = self.tail
+    cdef size_t body_bytes = size - (ZMTP_HEAD_BYTES_MAX if tail.data[self.mark_off] & ZMTP_LONG else 2)
+    self.mark_off += size
+    self.need_bytes = 0
+    self.in_message = not is_end
+    self.open_frames += 1
+    self.open_payload += body_bytes
+    if is_end:
+        self.msgs += 1
+        self.total_msgs += 1
+        self.total_bytes += self.open_payload
+        tail.msgs += 1
+        tail.frames += self.open_frames
+        tail.payload_bytes += self.open_payload
+        tail.end_off = self.mark_off
+        self.commit = tail
+        self.commit_off = self.mark_off
+        self.open_frames = 0
+        self.open_payload = 0
 # in: the same for a command; it will be skipped by the reader.
 cdef void pipe_mark_command(pipe_t *self, size_t size) noexcept nogil
 # in: the connection is gone; drops undecoded bytes and the frames of an incomplete message.
@@ -174,6 +202,79 @@ cdef void pipe_drop_incomplete(pipe_t *self) noexcept nogil
 cdef int pipe_pop(pipe_t *self, msg_t *msg) noexcept nogil
 # Drops the oldest message. 0; -EAGAIN.
 cdef int pipe_drop(pipe_t *self) noexcept nogil
+
+# --- runs: whole messages from pipe to pipe, as they stand ------------------------------------------------------------------
+
+# Consecutive whole messages in one chunk of an in pipe, without a frame to be skipped.
+cdef struct run_t:
+    const uint8_t *at
+    size_t bytes
+    uint32_t msgs
+    uint32_t frames
+    uint64_t payload_bytes
+    store_t *store              # where the bytes lie; borrowed
+
+# One message of a run.
+cdef struct raw_t:
+    const uint8_t *at           # all its frames
+    size_t bytes
+    uint32_t frames
+    uint64_t payload_bytes
+    const uint8_t *first        # body of the first frame
+    size_t first_bytes
+    size_t first_head_bytes
+
+# in: the run at the read position. Whether there is one; when not, pipe_pop takes what is there.
+cdef bint pipe_peek_run(const pipe_t *self, run_t *run) noexcept nogil
+# in: so much of that run has been taken.
+cdef void pipe_consume_run(pipe_t *self, size_t bytes, uint32_t msgs, uint32_t frames, uint64_t payload_bytes) noexcept nogil
+
+# The message at the beginning of the run. The run holds at least one.
+cdef inline void run_first(const run_t *run, raw_t *raw) noexcept nogil:
+    cdef size_t off
+    cdef uint8_t flags = 0
+    cdef uint64_t size = 0
+    off = zmtp_head_read(run.at, run.bytes, &flags, &size)
+    raw.at = run.at
+    raw.first = run.at + off
+    raw.first_head_bytes = off
+    raw.first_bytes = size
+    raw.frames = 1
+    raw.payload_bytes = size
+    off += size
+    while flags & ZMTP_MORE:
+        off += zmtp_head_read(run.at + off, run.bytes - off, &flags, &size)
+        off += size
+        raw.frames += 1
+        raw.payload_bytes += size
+    raw.bytes = off
+
+cdef inline void run_advance(run_t *run, const raw_t *raw) noexcept nogil:
+    run.at += raw.bytes
+    run.bytes -= raw.bytes
+    run.msgs -= 1
+    run.frames -= raw.frames
+    run.payload_bytes -= raw.payload_bytes
+
+# out: appends msgs whole messages as they stand: by reference to the store when there are many bytes, else as a copy.
+# 0; -ENOMEM (unchanged).
+cdef int pipe_append_run(pipe_t *self, const uint8_t *at, size_t bytes, uint32_t msgs, store_t *store) noexcept nogil
+# The same for one small message, where it usually needs no more than a copy.
+cdef inline int pipe_append_small(pipe_t *self, const uint8_t *at, size_t bytes, store_t *store) noexcept nogil:
+    cdef chunk_t *tail = self.tail
+    if tail == NULL or tail.is_body or bytes > tail.size - tail.write_off or bytes >= LARGE_BODY_BYTES:
+        return pipe_append_run(self, at, bytes, 1, store)
+    memcpy(tail.data + tail.write_off, at, bytes)
+    tail.write_off += bytes
+    tail.msgs += 1
+    self.bytes += bytes
+    self.msgs += 1
+    self.total_msgs += 1
+    self.total_bytes += bytes
+    return 0
+# out: appends one message behind a frame of its own (a routing id) that goes before it. 0; -ENOMEM (unchanged).
+cdef int pipe_append_prefixed(pipe_t *self, const store_t *prefix, const uint8_t *at, size_t bytes,
+                              store_t *store) noexcept nogil
 
 # Debug builds: the numbered invariants. Whether they hold.
 cdef bint pipe_check(const pipe_t *self) noexcept nogil

@@ -13,6 +13,7 @@ cdef enum:
     REACTOR_IN = 1
     REACTOR_OUT = 2
     REACTOR_FAILED = 4          # hang-up or error; reported always
+    POLLER_FDS_MAX = 8
 
 # --- poll set: one implementation file a system (here epoll); these seven functions are the port -------------------
 
@@ -45,8 +46,8 @@ cdef int poller_set_timer(poller_t *self, uint64_t due_us) noexcept nogil
 # The one function that blocks: call it without locks.
 cdef int poller_wait(poller_t *self, ready_t *out, int room, int64_t timeout_us) noexcept nogil
 
-# Waits for any of several poll sets or other fds to become readable (poll(2)). Count, or -errno. Blocks.
-cdef int poller_wait_fds(const int *fds, int count, int64_t timeout_us) noexcept nogil
+# Waits for any of several poll sets (at most POLLER_FDS_MAX) to become readable; is_ready tells which. Count, or -errno. Blocks.
+cdef int poller_wait_fds(const int *fds, int count, int64_t timeout_us, bint *is_ready) noexcept nogil
 
 # --- timers --------------------------------------------------------------------------------------------------------
 

@@ -164,22 +164,18 @@ cdef int poller_wait(poller_t *self, ready_t *out, int room, int64_t timeout_us)
     return count
 
 
-cdef int poller_wait_fds(const int *fds, int count, int64_t timeout_us) noexcept nogil:
-    cdef pollfd few[8]
-    cdef pollfd *set = few
+cdef int poller_wait_fds(const int *fds, int count, int64_t timeout_us, bint *is_ready) noexcept nogil:
+    cdef pollfd slots[POLLER_FDS_MAX]
     cdef int i, rc
-    if count > 8:
-        set = <pollfd *>calloc(count, sizeof(pollfd))
-        if set == NULL:
-            return -ENOMEM
     for i in range(count):
-        set[i].fd = fds[i]
-        set[i].events = POLLIN
-    rc = poll(set, count, timeout_ms_of(timeout_us))
+        slots[i].fd = fds[i]
+        slots[i].events = POLLIN
+        slots[i].revents = 0
+    rc = poll(slots, count, timeout_ms_of(timeout_us))
     if rc < 0:
-        rc = -errno
-    if set != few:
-        free(set)
+        return -errno
+    for i in range(count):
+        is_ready[i] = slots[i].revents != 0
     return rc
 
 

@@ -84,6 +84,13 @@ cdef int socket_send(socket_t *self, msg_t *msg, int flags, bint is_whole, uint6
 # Takes the next part, or with is_whole all that is left of the message, into msg (empty before). has_more as RCVMORE.
 cdef int socket_recv(socket_t *self, msg_t *msg, bint is_whole, bint *has_more, uint64_t due_us) noexcept nogil
 
+# The same without waiting and without a system call, for a caller who holds the GIL and would rather not let go of it: a whole
+# message out, or a part (or whole message) in. 0 done; 1 done, and socket_attend has to follow (without the GIL);
+# -EAGAIN: not this way (nothing has changed), use socket_send or socket_recv.
+cdef int socket_send_quick(socket_t *self, msg_t *msg) noexcept nogil
+cdef int socket_recv_quick(socket_t *self, msg_t *msg, bint is_whole, bint *has_more) noexcept nogil
+cdef void socket_attend(socket_t *self) noexcept nogil
+
 # --- for _poll: a thread that waits for several sockets, in the driving seat of those that nobody else drives ---------------
 
 # The events of wanted that are there; may_look: read what lies in the kernel when there are none. -ETERM; -ENOTSOCK.
@@ -99,8 +106,8 @@ cdef void socket_stand(socket_t *self, bint has_events) noexcept nogil
 # Takes the driving seat; waits for another driver to leave. 0; -ETERM; -ENOTSOCK; -errno.
 cdef int socket_seize(socket_t *self) noexcept nogil
 cdef void socket_release(socket_t *self) noexcept nogil
-# Reads and writes what is ready, without waiting. 0; -ETERM; -ENOTSOCK. Seized.
-cdef int socket_turn(socket_t *self) noexcept nogil
+# Ends a sleep; reads and writes what is ready, if something is due. 0; -ETERM; -ENOTSOCK. Seized.
+cdef int socket_turn(socket_t *self, bint is_due) noexcept nogil
 # Announces sleep on host.poller.fd. Whether to sleep; socket_turn ends it. Seized.
 cdef bint socket_may_sleep(socket_t *self) noexcept nogil
 # locked: writes what has been queued. UNLOCKS.

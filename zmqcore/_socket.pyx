@@ -9,7 +9,7 @@ from zmqcore._endpoint cimport (
     endpoints_init, endpoints_ops_t, endpoints_unbind,
 )
 from zmqcore._engine cimport (
-    engine_end_after, engine_new_linked, engine_on_post, engine_set_hwm, host_attend, host_dispatch, host_fini, host_init,
+    engine_end_after, engine_new_linked, engine_on_post, engine_set_hwm, host_attend, host_bury, host_dispatch, host_fini, host_init,
     host_needs_attention, host_open, host_ops_t,
 )
 from zmqcore._limits cimport (
@@ -346,6 +346,7 @@ cdef int drive(socket_t *self, int64_t timeout_us) noexcept nogil:
     if timeout_us != 0 and (host_needs_attention(&self.host) or not mailbox_arm(self.host.mailbox)):
         timeout_us = 0
     self.is_asleep = timeout_us != 0
+    self.host.turns += 1            # what the wait reports may refer to engines that others close meanwhile
     pthread_mutex_unlock(&self.host.lock)
     if timeout_us != 0 and spin_us:
         count = spin(self, ready, timeout_us, spin_us)
@@ -356,6 +357,8 @@ cdef int drive(socket_t *self, int64_t timeout_us) noexcept nogil:
     if timeout_us != 0:
         mailbox_disarm(self.host.mailbox)
     host_dispatch(&self.host, ready, count if count > 0 else 0)
+    self.host.turns -= 1
+    host_bury(&self.host)
     if mailbox_has(self.host.mailbox):
         take_posts(self)
         host_attend(&self.host)
@@ -602,13 +605,13 @@ cdef uint64_t socket_due(socket_t *self, bint is_send, int flags) noexcept nogil
     return zc_now_us() + <uint64_t>timeout_ms * 1000 if timeout_ms else 1
 
 
-cdef void flush_sends(socket_t *self) noexcept nogil:
+cdef bint hand_over(socket_t *self) noexcept nogil:
     # When to write: a single message at once, by the caller, for latency; in a flood the I/O thread takes what has gathered
     # in large writes while the caller goes on. A flood is sends that follow one another closely, with no receive between.
+    # Whether the I/O thread has been told; when not, the caller is to call host_attend.
     cdef uint64_t now_us
-    if not self.nest.is_nested:
-        host_attend(&self.host)
-        return
+    if not self.nest.is_nested or self.has_fd:
+        return False
     now_us = zc_now_us()
     if now_us - self.sent_us < FLOOD_GAP_US:
         self.sends_in_row += 1
@@ -616,15 +619,14 @@ cdef void flush_sends(socket_t *self) noexcept nogil:
         self.sends_in_row = 0
     self.sent_us = now_us
     if self.sends_in_row < FLOOD_SENDS:
-        host_attend(&self.host)
-    elif self.has_fd:
-        host_attend(&self.host)
-    elif not self.is_driven and self.nest.is_adopted:
+        return False
+    if not self.is_driven and self.nest.is_adopted:
         io_release(&self.nest)
         arm_for_io(self)
+    # What rang before and was not yet heard speaks for this one too.
+    if not mailbox_has(self.host.mailbox):
         mailbox_ring(self.host.mailbox)
-    else:
-        mailbox_ring(self.host.mailbox)
+    return True
 
 
 cdef int wait_or_look(socket_t *self, uint64_t due_us, bint *has_looked) noexcept nogil:
@@ -724,10 +726,38 @@ cdef int socket_send(socket_t *self, msg_t *msg, int flags, bint is_whole, uint6
             rc = send_part(self, msg, flags, due_us)
     if rc == 0:
         msg_clear(msg)
-        if host_needs_attention(&self.host):
-            flush_sends(self)
+        if host_needs_attention(&self.host) and not hand_over(self):
+            host_attend(&self.host)
     socket_leave(self)
     return rc
+
+
+cdef int socket_send_quick(socket_t *self, msg_t *msg) noexcept nogil:
+    cdef int rc
+    if pthread_mutex_trylock(&self.host.lock) != 0:
+        return -EAGAIN
+    if (mailbox_has(self.host.mailbox) and not host_needs_attention(&self.host)) or socket_check(self) != 0 or (
+            not self.pattern.ops.can_send or self.outgoing.count
+            or (self.pattern.ops.is_strict and self.incoming_next < self.incoming.count)):
+        rc = -EAGAIN
+    else:
+        rc = self.pattern.ops.check(&self.pattern, &msg.parts[0])
+        if rc == 0:
+            rc = self.pattern.ops.send(&self.pattern, msg)
+        if rc != 0:
+            rc = -EAGAIN
+    if rc == 0:
+        msg_clear(msg)
+        if host_needs_attention(&self.host) and not hand_over(self):
+            rc = 1
+    socket_leave(self)
+    return rc
+
+
+cdef void socket_attend(socket_t *self) noexcept nogil:
+    pthread_mutex_lock(&self.host.lock)
+    host_attend(&self.host)
+    socket_leave(self)
 
 
 cdef int fetch(socket_t *self, uint64_t due_us) noexcept nogil:
@@ -745,8 +775,47 @@ cdef int fetch(socket_t *self, uint64_t due_us) noexcept nogil:
     return 0
 
 
-cdef int socket_recv(socket_t *self, msg_t *msg, bint is_whole, bint *has_more, uint64_t due_us) noexcept nogil:
+cdef int hand_out(socket_t *self, msg_t *msg, bint is_whole, bint *has_more) noexcept nogil:
+    # The next part, or all that is left, of the message in self.incoming. 0; -ENOMEM.
     cdef part_t *part
+    cdef int rc = 0
+    while rc == 0 and self.incoming_next < self.incoming.count:
+        part = &self.incoming.parts[self.incoming_next]
+        rc = msg_push(msg, part.at, part.size, part.store)
+        if rc == 0:
+            part.store = NULL
+            self.incoming_next += 1
+            if not is_whole:
+                break
+    self.has_more = self.incoming_next < self.incoming.count
+    has_more[0] = self.has_more
+    if not self.has_more:
+        self.incoming_next = 0
+        msg_clear(&self.incoming)
+    return rc
+
+
+cdef int socket_recv_quick(socket_t *self, msg_t *msg, bint is_whole, bint *has_more) noexcept nogil:
+    cdef int rc = 0
+    if pthread_mutex_trylock(&self.host.lock) != 0:
+        return -EAGAIN
+    if (mailbox_has(self.host.mailbox) or socket_check(self) != 0 or not self.pattern.ops.can_recv
+            or (self.pattern.ops.is_strict and self.outgoing.count)):
+        rc = -EAGAIN
+    elif self.incoming_next >= self.incoming.count:
+        rc = self.pattern.ops.recv(&self.pattern, &self.incoming)
+    if rc == 0:
+        self.sends_in_row = 0
+        rc = hand_out(self, msg, is_whole, has_more)
+    if rc != 0:
+        rc = -EAGAIN
+    elif host_needs_attention(&self.host):
+        rc = 1
+    socket_leave(self)
+    return rc
+
+
+cdef int socket_recv(socket_t *self, msg_t *msg, bint is_whole, bint *has_more, uint64_t due_us) noexcept nogil:
     cdef int rc = socket_enter(self)
     self.sends_in_row = 0
     if rc == 0 and not self.pattern.ops.can_recv:
@@ -756,20 +825,7 @@ cdef int socket_recv(socket_t *self, msg_t *msg, bint is_whole, bint *has_more, 
     if rc == 0 and self.incoming_next >= self.incoming.count:
         rc = fetch(self, due_us)
     if rc == 0:
-        while self.incoming_next < self.incoming.count:
-            part = &self.incoming.parts[self.incoming_next]
-            rc = msg_push(msg, part.at, part.size, part.store)
-            if rc != 0:
-                break
-            part.store = NULL
-            self.incoming_next += 1
-            if not is_whole:
-                break
-        self.has_more = self.incoming_next < self.incoming.count
-        has_more[0] = self.has_more
-        if not self.has_more:
-            self.incoming_next = 0
-            msg_clear(&self.incoming)
+        rc = hand_out(self, msg, is_whole, has_more)
     socket_leave(self)
     return rc
 
@@ -845,13 +901,14 @@ cdef void socket_release(socket_t *self) noexcept nogil:
     socket_leave(self)
 
 
-cdef int socket_turn(socket_t *self) noexcept nogil:
+cdef int socket_turn(socket_t *self, bint is_due) noexcept nogil:
     cdef int rc
     pthread_mutex_lock(&self.host.lock)
     if self.is_asleep:
         self.is_asleep = False
         mailbox_disarm(self.host.mailbox)
-    drive(self, 0)
+    if is_due:
+        drive(self, 0)
     rc = socket_check(self)
     socket_leave(self)
     return rc

@@ -231,16 +231,9 @@ class Socket(_core.Socket):
         """Takes back one subscribe() of the same topic."""
         self.set(SocketOption.UNSUBSCRIBE, topic.encode() if isinstance(topic, str) else topic)
 
-    def __getattr__(self, name: str) -> Any:
-        option = SocketOption.__members__.get(name.upper())
-        if option is None:
-            raise AttributeError(f"{type(self).__name__} has no attribute or option {name!r}")
-        try:
-            return self.get(option)
-        except ZMQError as error:
-            if error.errno in (Errno.EINVAL, Errno.EFAULT):
-                raise AttributeError(f"the option {name!r} cannot be read on this socket") from error
-            raise
+    if TYPE_CHECKING:  # the options are properties, made below
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name.lower() == "subscribe":
@@ -320,3 +313,29 @@ class Socket(_core.Socket):
 
 
 __all__ = ["COPY_THRESHOLD", "EndpointHold", "Socket"]
+
+
+def _option_property(name: str, option: SocketOption) -> property:
+    def read(self: Socket) -> Any:
+        try:
+            return self.get(option)
+        except ZMQError as error:
+            if error.errno in (Errno.EINVAL, Errno.EFAULT):
+                raise AttributeError(f"the option {name!r} cannot be read on this socket") from error
+            raise
+
+    def write(self: Socket, value: Any) -> None:
+        self.set(option, value)
+
+    return property(read, write, doc=f"The socket option {option.name} (zmq_setsockopt(3), zmq_getsockopt(3)).")
+
+
+def _declare_options() -> None:
+    # Properties, and no __getattr__: that would slow down the look-up of every method.
+    for name, option in SocketOption.__members__.items():
+        for spelling in (name.lower(), name):
+            if not hasattr(Socket, spelling):
+                setattr(Socket, spelling, _option_property(spelling, option))
+
+
+_declare_options()

@@ -1,0 +1,180 @@
+"""zmqcore.Proxy: a proxy in a thread of its own, its orders and its numbers; Socket.stats()."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import zmqcore
+from tests.support import wait_until
+
+TIMEOUT_MS = 10_000
+
+
+class Bench:
+    """A streamer between a PUSH and a PULL of one context."""
+
+    def __init__(self) -> None:
+        self.context = zmqcore.Context()
+        self.frontend = self.socket(zmqcore.PULL)
+        self.backend = self.socket(zmqcore.PUSH)
+        self.source = self.socket(zmqcore.PUSH)
+        self.sink = self.socket(zmqcore.PULL)
+        self.proxy = zmqcore.Proxy(self.frontend, self.backend)
+
+    def socket(self, kind: int) -> Any:
+        socket = self.context.socket(kind)
+        socket.rcvtimeo = socket.sndtimeo = TIMEOUT_MS
+        socket.linger = 0
+        return socket
+
+    def join(self) -> None:
+        for near, far in ((self.frontend, self.source), (self.backend, self.sink)):
+            near.bind("tcp://127.0.0.1:*")
+            far.connect(near.last_endpoint.decode())
+
+    def close(self) -> None:
+        self.proxy.stop(TIMEOUT_MS / 1000)
+        self.context.destroy(0)
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    made = Bench()
+    made.join()
+    yield made
+    made.close()
+
+
+def test_it_runs_between_start_and_stop(bench: Bench) -> None:
+    with bench.proxy as proxy:
+        assert proxy is bench.proxy
+        bench.source.send_multipart([b"a", b"", b"b" * 300])
+        assert bench.sink.recv_multipart() == [b"a", b"", b"b" * 300]
+        wait_until(lambda: proxy.running, what="the proxy to run")
+    assert not bench.proxy.running
+    bench.source.send(b"waits")
+    assert not bench.sink.poll(20)
+    bench.proxy.start()
+    assert bench.sink.recv() == b"waits"
+
+
+def test_starting_twice(bench: Bench) -> None:
+    bench.proxy.start()
+    with pytest.raises(RuntimeError):
+        bench.proxy.start()
+    assert bench.proxy.stop() and bench.proxy.stop()
+
+
+def test_pause_and_resume(bench: Bench) -> None:
+    with bench.proxy as proxy:
+        proxy.pause()
+        wait_until(lambda: proxy.stats()["paused"] == 1, what="the pause")
+        bench.source.send(b"later")
+        assert not bench.sink.poll(20)
+        proxy.resume()
+        assert bench.sink.recv() == b"later"
+        assert proxy.stats()["paused"] == 0
+
+
+def test_the_end_of_the_context_ends_it(bench: Bench) -> None:
+    bench.proxy.start()
+    for socket in (bench.source, bench.sink):
+        socket.close(0)
+    bench.context.shutdown()
+    assert bench.proxy.join(10)
+
+
+def test_what_ends_it_is_raised_by_join(bench: Bench) -> None:
+    proxy = zmqcore.Proxy(bench.frontend, bench.backend, capture=bench.frontend)
+    proxy.start()
+    with pytest.raises(zmqcore.ZMQError) as caught:
+        proxy.join(10)
+    assert caught.value.errno == zmqcore.EINVAL
+
+
+@pytest.mark.parametrize("wrong", [None, "frontend", 7])
+def test_wrong_sockets(bench: Bench, wrong: Any) -> None:
+    with pytest.raises(TypeError):
+        zmqcore.Proxy(wrong, bench.backend)
+
+
+def test_numbers_of_a_proxy(bench: Bench) -> None:
+    with bench.proxy as proxy:
+        for _ in range(10):
+            bench.source.send_multipart([b"ab", b"c"])
+        for _ in range(10):
+            bench.sink.recv_multipart()
+        stats = proxy.stats()
+        assert (stats["forward_messages"], stats["backward_messages"]) == (10, 0)
+        assert (stats["frontend_in_parts"], stats["frontend_in_bytes"]) == (20, 30)
+        assert (stats["backend_out_parts"], stats["backend_out_bytes"]) == (20, 30)
+        assert (stats["frontend_peers"], stats["backend_peers"]) == (1, 1)
+        assert set(stats) == set(zmqcore.Proxy.stats_help())
+
+
+def test_what_waits_and_how_long(bench: Bench) -> None:
+    bench.backend.sndhwm = 5
+    bench.sink.close(0)
+    with bench.proxy as proxy:
+        wait_until(lambda: proxy.stats()["backend_peers"] == 0, what="the sink to be gone")
+        bench.source.send(b"x" * 100)
+        wait_until(lambda: proxy.stats()["frontend_queued_messages"] == 1, what="the message to wait")
+        bench.source.send(b"x" * 100)
+        wait_until(lambda: proxy.stats()["forward_blocked_us"] > 0, what="the time to be counted")
+        assert proxy.stats()["frontend_queued_bytes"] >= 102
+
+
+def test_details_through_the_control_socket(bench: Bench) -> None:
+    control, controller = bench.socket(zmqcore.REP), bench.socket(zmqcore.REQ)
+    control.bind("inproc://control")
+    controller.connect("inproc://control")
+    with zmqcore.Proxy(bench.frontend, bench.backend, control=control) as proxy:
+        bench.source.send(b"12345")
+        assert bench.sink.recv() == b"12345"
+        controller.send(b"DETAILS")
+        parts = controller.recv_multipart()
+        details = {n.decode(): int.from_bytes(v, "little") for n, v in zip(parts[::2], parts[1::2], strict=True)}
+        assert details["forward_messages"] == 1
+        assert set(details) == set(proxy.stats())
+        controller.send(b"STATISTICS")
+        assert [int.from_bytes(v, "little") for v in controller.recv_multipart()] == [1, 5, 0, 0, 0, 0, 1, 5]
+        controller.send(b"TERMINATE")
+        assert controller.recv() == b""
+        assert proxy.join(10)
+
+
+def test_numbers_of_a_socket(bench: Bench) -> None:
+    bench.source.send(b"abc")
+    wait_until(lambda: bench.frontend.stats()["received_messages"] == 1, what="the message to arrive")
+    stats = bench.frontend.stats()
+    assert (stats["connected"], stats["queued_in_messages"], stats["received_bytes"]) == (1, 1, 3)
+    assert len(stats["peers"]) == 1 and stats["peers"][0]["queued_in_messages"] == 1
+    assert bench.frontend.recv() == b"abc"
+    assert bench.frontend.stats()["queued_in_messages"] == 0
+    assert set(stats) - {"peers"} | {"serial"} == set(zmqcore.Socket.stats_help())
+
+
+def test_drops_and_high_water_marks_are_counted(bench: Bench) -> None:
+    lonely = bench.socket(zmqcore.PUSH)
+    lonely.sndhwm = 2
+    lonely.connect("tcp://127.0.0.1:1")
+    for _ in range(2):
+        lonely.send(b"x", zmqcore.DONTWAIT)
+    with pytest.raises(zmqcore.Again):
+        lonely.send(b"x", zmqcore.DONTWAIT)
+    stats = lonely.stats()
+    assert (stats["queued_out_messages"], stats["times_full"]) == (2, 1)
+    lonely.close()
+    with pytest.raises(zmqcore.ZMQError):
+        lonely.stats()
+
+
+def test_totals_outlive_the_peer(bench: Bench) -> None:
+    bench.source.send(b"abc")
+    assert bench.frontend.poll(TIMEOUT_MS)
+    bench.source.close()
+    wait_until(lambda: bench.frontend.stats()["connected"] == 0, what="the peer to go")
+    assert bench.frontend.stats()["received_messages"] == 1

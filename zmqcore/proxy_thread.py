@@ -1,0 +1,70 @@
+"""A proxy with a thread of its own, which can be watched and stopped."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+
+from ._core import ProxyLoop, Socket
+from .errors import ContextTerminated
+
+__all__ = ["Proxy"]
+
+
+class Proxy(ProxyLoop):
+    """Forwards messages between two sockets in a thread of its own; `with Proxy(frontend, backend):` starts and stops it.
+
+    frontend, backend: any two sockets (or one for both) as for proxy(). capture: gets a copy of every message.
+    control: steered by messages as in proxy_steerable(). The sockets stay the caller's, who must not use them while it runs,
+    but for stats(), and who closes them. pause(), resume(), stop(), stats() and running may be used from any thread.
+    """
+
+    def __init__(
+        self, frontend: Socket, backend: Socket, capture: Socket | None = None, control: Socket | None = None
+    ) -> None:
+        super().__init__(frontend, backend, capture, control)
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+
+    def start(self) -> None:
+        """Starts the thread. RuntimeError when it runs already."""
+        if self._thread is not None and self._thread.is_alive():
+            raise RuntimeError("this proxy is running already")
+        self._error = None
+        self._thread = threading.Thread(target=self._main, name="zmqcore-proxy", daemon=True)
+        self._thread.start()
+
+    def _main(self) -> None:
+        try:
+            self.run()
+        except ContextTerminated:
+            pass  # the ordinary end of a proxy
+        except BaseException as error:
+            self._error = error
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Waits up to timeout seconds (None: for ever) for the thread to end. Whether it has; raises what ended it."""
+        if self._thread is not None:
+            self._thread.join(timeout)
+            if self._thread.is_alive():
+                return False
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        return True
+
+    def stop(self, timeout: float | None = None) -> bool:
+        """Ends the thread between two messages and waits for it; as join(). Does nothing when it does not run."""
+        if self._thread is None or not self._thread.is_alive():
+            return self.join(0)
+        super().stop()
+        return self.join(timeout)
+
+    def __enter__(self) -> Proxy:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
