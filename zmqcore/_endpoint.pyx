@@ -116,7 +116,8 @@ cdef void tell_bind_failed(endpoints_t *self, const address_t *address, int rc) 
     cdef monitor_t *monitor = &self.host.monitor
     cdef const char *behind = strstr(address.text, "://")
     if rc != -ENODEV and rc != -EINVAL:
-        monitor_raise(monitor, EVENT_CLOSED, <uint32_t>-1, <const char *>address.text if address.kind == TRANSPORT_IPC else <const char *>"")
+        monitor_raise(monitor, EVENT_CLOSED, <uint32_t>-1,
+                      <const char *>address.text if address.kind == TRANSPORT_IPC else <const char *>"")
     monitor_raise(monitor, EVENT_BIND_FAILED, -rc, behind + 3 if behind != NULL else address.text)
 
 
