@@ -43,13 +43,14 @@ FLOORS: dict[str, tuple[int, set[str]]] = {
     "_v1": (4, GROUND | {"_zmtp", "_pipe"}),
     "_engine": (5, BELOW_ENGINE),
     "_trie": (6, GROUND),
-    "_pattern": (6, GROUND | {"_zmtp", "_pipe", "_options", "_engine", "_trie"}),
+    "_pattern": (6, GROUND | {"_zmtp", "_pipe", "_link", "_options", "_engine", "_trie"}),
     "_context": (7, BELOW_SOCKET),
     "_endpoint": (7, BELOW_SOCKET | {"_context"}),
     "_socket": (7, BELOW_SOCKET | {"_context", "_endpoint"}),
     "_poll": (7, GROUND | {"_socket"}),
-    "_proxy": (8, GROUND | {"_reactor", "_transport", "_zmtp", "_pipe", "_trie", "_pattern", "_context", "_socket"}),
-    "_core": (9, GROUND | {"_pipe", "_options", "_monitor", "_context", "_socket", "_poll", "_proxy"}),
+    "_stats": (7, GROUND | {"_engine", "_socket"}),
+    "_proxy": (8, GROUND | {"_reactor", "_pipe", "_options", "_engine", "_pattern", "_socket", "_stats"}),
+    "_core": (9, GROUND | {"_pipe", "_options", "_monitor", "_context", "_socket", "_poll", "_stats", "_proxy"}),
 }
 FACE = 9
 
@@ -182,7 +183,7 @@ def test_the_table_itself_points_downwards() -> None:
         ("_endpoint", "_context"),
         ("_socket", "_context"),
         ("_socket", "_endpoint"),
-        ("_poll", "_socket"),
+        ("_poll", "_socket"), ("_stats", "_socket"),
     }
     for module, (level, allowed) in FLOORS.items():
         for target in allowed:

@@ -55,18 +55,12 @@ cdef inline int check(int rc) except -1:
 
 
 def strerror(int errno):
-    """strerror(errno) -> str
-
-    The text of an error number, ZeroMQ's own ones included (zmq_strerror(3)).
-    """
+    """strerror(errno) -> str: the text of an error number, ZeroMQ's own ones included (zmq_strerror(3))."""
     return errors.error_for(errno).strerror
 
 
 def zmq_errno():
-    """zmq_errno() -> int
-
-    The number of the last error raised by zmqcore in this process (zmq_errno(3)); 0 before the first.
-    """
+    """zmq_errno() -> int: the number of the last error raised here in this process (zmq_errno(3)); 0 before the first."""
     return last_errno
 
 
@@ -567,7 +561,7 @@ cdef class Socket:
     @staticmethod
     def stats_help():
         """stats_help() -> dict of name to (unit, meaning) of what stats() returns."""
-        return stats_meaning(peer_stats_table())
+        return stats_dict(peer_stats_table(), NULL)
 
     # --- messages
 
@@ -862,10 +856,7 @@ cdef class ProxyLoop:
         proxy_stop(&self._proxy)
 
     def stats(self):
-        """stats() -> dict of str to int: what has been forwarded, what waits, who is connected. Any thread, at any time.
-
-        The names, with unit and meaning, are in ProxyLoop.stats_help().
-        """
+        """stats() -> dict of str to int: what was forwarded, what waits, who is connected (see stats_help). Any thread."""
         cdef proxy_stats_t sample
         with nogil:
             proxy_sample(&self._proxy, &sample)
@@ -874,23 +865,19 @@ cdef class ProxyLoop:
     @staticmethod
     def stats_help():
         """stats_help() -> dict of name to (unit, meaning) of what stats() returns."""
-        return stats_meaning(proxy_stats_table())
+        return stats_dict(proxy_stats_table(), NULL)
 
 
 cdef dict stats_dict(const stat_t *stat, const char *at):
-    cdef dict values = {}
+    # Of name to value; without a struct to read, to (unit, meaning).
+    cdef dict found = {}
     while stat.name != NULL:
-        values[stat.name.decode()] = (<const uint64_t *>(at + stat.offset))[0]
+        if at != NULL:
+            found[stat.name.decode()] = (<const uint64_t *>(at + stat.offset))[0]
+        else:
+            found[stat.name.decode()] = (stat.unit.decode(), stat.text.decode())
         stat += 1
-    return values
-
-
-cdef dict stats_meaning(const stat_t *stat):
-    cdef dict meaning = {}
-    while stat.name != NULL:
-        meaning[stat.name.decode()] = (stat.unit.decode(), stat.text.decode())
-        stat += 1
-    return meaning
+    return found
 
 
 def proxy(frontend, backend, capture=None):

@@ -35,7 +35,7 @@ cdef enum:
     QUIET_TICKS = 10
     # A second thread on a socket that somebody else drives looks for signals this often.
     WAITER_LOOK_US = 100000
-    # Sends that follow one another faster than this, with no receive between, are a flood (see socket_flush_sends).
+    # Sends that follow one another faster than this, with no receive between, are a flood (see hand_over in _socket).
     FLOOD_GAP_US = 30
     FLOOD_SENDS = 8
 

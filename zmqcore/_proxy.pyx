@@ -4,7 +4,7 @@
 # messages from pipe to pipe, and each destination is flushed once. A turn that moved nothing ends in sleep on the poll sets
 # of all the sockets.
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
-from zmqcore._engine cimport engine_t
+from zmqcore._engine cimport engine_t, host_attend
 from zmqcore._engine_run cimport engine_consume_run, engine_out_room, engine_peek_run, engine_takes_runs
 from zmqcore._limits cimport (
     PROXY_BURST_BYTES, PROXY_BURST_MSGS, PROXY_IDLE_SIGNALS_US, PROXY_INNER_TURNS, PROXY_RUN_MSGS, PROXY_SIGNALS_US,
@@ -16,7 +16,7 @@ from zmqcore._pipe cimport (
 )
 from zmqcore._reactor cimport mailbox_has, mailbox_ring, poller_wait_fds
 from zmqcore._socket cimport (
-    socket_flush, socket_may_sleep, socket_release, socket_seize, socket_turn,
+    socket_may_sleep, socket_release, socket_seize, socket_turn,
 )
 from zmqcore._stats cimport peer_stats_t, socket_stats
 from zmqcore._sys cimport (
@@ -420,7 +420,7 @@ cdef void flush_all(proxy_t *self) noexcept nogil:
     cdef int i
     for i in range(self.count):
         pthread_mutex_lock(&self.sockets[i].host.lock)
-        socket_flush(self.sockets[i])
+        host_attend(&self.sockets[i].host)
         pthread_mutex_unlock(&self.sockets[i].host.lock)
 
 

@@ -110,8 +110,6 @@ cdef void socket_release(socket_t *self) noexcept nogil
 cdef int socket_turn(socket_t *self, bint is_due) noexcept nogil
 # Announces sleep on host.poller.fd. Whether to sleep; socket_turn ends it. Seized.
 cdef bint socket_may_sleep(socket_t *self) noexcept nogil
-# locked: writes what has been queued. UNLOCKS.
-cdef void socket_flush(socket_t *self) noexcept nogil
 
 # --- for the other half, _socket_monitor ------------------------------------------------------------------------------------
 

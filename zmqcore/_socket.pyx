@@ -9,12 +9,10 @@ from zmqcore._endpoint cimport (
     endpoints_init, endpoints_ops_t, endpoints_unbind,
 )
 from zmqcore._engine cimport (
-    engine_end_after, engine_new_linked, engine_on_post, engine_set_hwm, host_attend, host_bury, host_dispatch, host_fini, host_init,
-    host_needs_attention, host_open, host_ops_t,
+    engine_end_after, engine_new_linked, engine_on_post, engine_set_hwm, host_attend, host_bury, host_dispatch, host_fini,
+    host_init, host_needs_attention, host_open, host_ops_t,
 )
-from zmqcore._limits cimport (
-    ADOPTION_US, FLOOD_GAP_US, FLOOD_SENDS, REACTOR_EVENTS_MAX, WAITER_LOOK_US,
-)
+from zmqcore._limits cimport ADOPTION_US, FLOOD_GAP_US, FLOOD_SENDS, REACTOR_EVENTS_MAX, WAITER_LOOK_US
 from zmqcore._link cimport LINK_BINDER, link_t, link_unref
 from zmqcore._monitor cimport monitor_is_due, monitor_is_over, monitor_stop
 from zmqcore._options cimport (
@@ -23,9 +21,7 @@ from zmqcore._options cimport (
 )
 from zmqcore._pattern cimport pattern_attach, pattern_detach, pattern_fini, pattern_init
 from zmqcore._pattern_types cimport pattern_ops_of
-from zmqcore._pipe cimport (
-    msg_clear, msg_fini, msg_init, msg_move, msg_push, pipe_clear,
-)
+from zmqcore._pipe cimport msg_clear, msg_fini, msg_init, msg_move, msg_push, pipe_clear
 from zmqcore._reactor cimport (
     NEST_INSIDE, NEST_OUTSIDE, NEST_TAKEN, io_adopt, io_bury, io_left, io_nest, io_release, io_release_locked, io_thread_t,
     mailbox_arm, mailbox_close, mailbox_disarm, mailbox_has, mailbox_ring, mailbox_take, nest_place, poller_close,
@@ -298,8 +294,6 @@ cdef int socket_enter(socket_t *self) noexcept nogil:
     return socket_check(self)
 
 
-# --- mailbox -------------------------------------------------------------------------------------------------------------------
-
 cdef void take_posts(socket_t *self) noexcept nogil:
     cdef post_t *post = mailbox_take(self.host.mailbox)
     cdef post_t *next
@@ -328,8 +322,6 @@ cdef void take_post(socket_t *self, link_t *link, int side) noexcept nogil:
     if engine != NULL:
         engine_on_post(engine)
 
-
-# --- driving -------------------------------------------------------------------------------------------------------------------
 
 cdef void arm_for_io(socket_t *self) noexcept nogil:
     # K2. What has come meanwhile is for the I/O thread to find.
@@ -461,8 +453,6 @@ cdef nest_place on_tick(void *arg, uint64_t now_us) noexcept nogil:
     return place
 
 
-# --- endpoints -----------------------------------------------------------------------------------------------------------------
-
 cdef int socket_bind(socket_t *self, const char *text, size_t size) noexcept nogil:
     cdef int rc = socket_enter(self)
     if rc == 0:
@@ -488,23 +478,21 @@ cdef int socket_connect(socket_t *self, const char *text, size_t size) noexcept 
     return rc
 
 
-cdef int socket_unbind(socket_t *self, const char *text, size_t size) noexcept nogil:
+cdef int take_back(socket_t *self, const char *text, size_t size, bint is_bound) noexcept nogil:
     cdef int rc = socket_enter(self)
     if rc == 0:
-        rc = endpoints_unbind(&self.endpoints, text, size)
+        rc = (endpoints_unbind if is_bound else endpoints_disconnect)(&self.endpoints, text, size)
     socket_leave(self)
     return rc
+
+
+cdef int socket_unbind(socket_t *self, const char *text, size_t size) noexcept nogil:
+    return take_back(self, text, size, True)
 
 
 cdef int socket_disconnect(socket_t *self, const char *text, size_t size) noexcept nogil:
-    cdef int rc = socket_enter(self)
-    if rc == 0:
-        rc = endpoints_disconnect(&self.endpoints, text, size)
-    socket_leave(self)
-    return rc
+    return take_back(self, text, size, False)
 
-
-# --- options -------------------------------------------------------------------------------------------------------------------
 
 cdef void spread_hwm(socket_t *self) noexcept nogil:
     cdef engine_t *engine = self.host.engines
@@ -643,27 +631,14 @@ cdef int wait_or_look(socket_t *self, uint64_t due_us, bint *has_looked) noexcep
     return rc if rc != 0 else socket_check(self)
 
 
-cdef int try_send(socket_t *self, msg_t *msg, uint64_t due_us) noexcept nogil:
-    # A whole message, once it may go. UNLOCKS while it waits.
+cdef int try_send(socket_t *self, msg_t *msg, uint64_t due_us, bint is_whole) noexcept nogil:
+    # Sends a whole message once it may go; or, of the first part of several, only waits until it may. UNLOCKS meanwhile.
     cdef bint has_looked = False
     cdef int rc
     while True:
         rc = self.pattern.ops.check(&self.pattern, &msg.parts[0])
-        if rc == 0:
+        if rc == 0 and is_whole:
             rc = self.pattern.ops.send(&self.pattern, msg)
-        if rc == -EAGAIN:
-            rc = wait_or_look(self, due_us, &has_looked)
-            if rc == 0:
-                continue
-        return rc
-
-
-cdef int wait_to_begin(socket_t *self, const part_t *first, uint64_t due_us) noexcept nogil:
-    # The first part of several: whether (and when) a message that begins so may be sent. UNLOCKS while it waits.
-    cdef bint has_looked = False
-    cdef int rc
-    while True:
-        rc = self.pattern.ops.check(&self.pattern, first)
         if rc == -EAGAIN:
             rc = wait_or_look(self, due_us, &has_looked)
             if rc == 0:
@@ -692,7 +667,7 @@ cdef int send_last_part(socket_t *self, msg_t *msg, uint64_t due_us) noexcept no
         return rc
     msg_init(&whole)
     msg_move(&whole, &self.outgoing)
-    rc = try_send(self, &whole, due_us)
+    rc = try_send(self, &whole, due_us, True)
     if (rc == -EAGAIN or rc == -EINTR) and self.outgoing.count == 0:
         # Not taken: the caller keeps the last part and may send it again.
         whole.count -= 1
@@ -706,10 +681,10 @@ cdef int send_last_part(socket_t *self, msg_t *msg, uint64_t due_us) noexcept no
 cdef int send_part(socket_t *self, msg_t *msg, int flags, uint64_t due_us) noexcept nogil:
     cdef int rc
     if flags & SOCKET_SNDMORE:
-        rc = wait_to_begin(self, &msg.parts[0], due_us) if self.outgoing.count == 0 else 0
+        rc = try_send(self, msg, due_us, False) if self.outgoing.count == 0 else 0
         return append_outgoing(self, msg) if rc == 0 else rc
     if self.outgoing.count == 0:
-        return try_send(self, msg, due_us)
+        return try_send(self, msg, due_us, True)
     return send_last_part(self, msg, due_us)
 
 
@@ -721,7 +696,7 @@ cdef int socket_send(socket_t *self, msg_t *msg, int flags, bint is_whole, uint6
         rc = -EFSM
     if rc == 0:
         if is_whole and self.outgoing.count == 0:
-            rc = try_send(self, msg, due_us)
+            rc = try_send(self, msg, due_us, True)
         else:
             rc = send_part(self, msg, flags, due_us)
     if rc == 0:
@@ -875,8 +850,6 @@ cdef void socket_stand(socket_t *self, bint has_events) noexcept nogil:
     socket_leave(self)
 
 
-# --- for the proxy -------------------------------------------------------------------------------------------------------------
-
 cdef int socket_seize(socket_t *self) noexcept nogil:
     cdef int rc = socket_enter(self)
     while rc == 0 and self.is_driven:
@@ -923,7 +896,3 @@ cdef bint socket_may_sleep(socket_t *self) noexcept nogil:
         may = True
     pthread_mutex_unlock(&self.host.lock)
     return may
-
-
-cdef void socket_flush(socket_t *self) noexcept nogil:
-    host_attend(&self.host)

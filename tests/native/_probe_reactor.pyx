@@ -7,7 +7,7 @@ from zmqcore._reactor cimport (
     io_left, io_nest, io_release, io_release_locked, io_thread_start, io_thread_stop, io_thread_t, mailbox_arm,
     mailbox_close, mailbox_disarm, mailbox_has, mailbox_new, mailbox_open, mailbox_post, mailbox_ref, mailbox_ring,
     mailbox_t, mailbox_take, mailbox_unref, nest_place, nest_t, poller_close, poller_open, poller_set_timer, poller_t,
-    poller_unwatch, poller_wait, poller_wait_fds, poller_watch, post_t, ready_t, timer_t, timers_cancel, timers_fini,
+    POLLER_FDS_MAX, poller_unwatch, poller_wait, poller_wait_fds, poller_watch, post_t, ready_t, timer_t, timers_cancel, timers_fini,
     timers_init, timers_reserve, timers_run, timers_set, timers_t, timers_unreserve, watch_t,
 )
 from zmqcore._sys cimport (
@@ -95,15 +95,18 @@ cdef class Poller:
 
 
 def wait_fds(list fds not None, int64_t timeout_us):
-    cdef int *copy = <int *>calloc(len(fds) + 1, sizeof(int))
+    """Count of the readable ones, or -errno; and which they are."""
+    cdef int copy[POLLER_FDS_MAX]
+    cdef bint is_ready[POLLER_FDS_MAX]
     cdef int count = len(fds)
     cdef int rc
+    assert count <= POLLER_FDS_MAX
     for i in range(count):
         copy[i] = fds[i]
+        is_ready[i] = False
     with nogil:
-        rc = poller_wait_fds(copy, count, timeout_us)
-    free(copy)
-    return rc
+        rc = poller_wait_fds(copy, count, timeout_us, is_ready)
+    return rc, [fds[i] for i in range(count) if is_ready[i]]
 
 
 # --- timers ---

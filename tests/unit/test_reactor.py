@@ -156,14 +156,14 @@ def test_a_wait_does_not_end_early(poller: probe.Poller, timeout_us: int) -> Non
     assert probe.now_us() - begin_us >= timeout_us
 
 
-@pytest.mark.parametrize("count", [1, 8, 9, 40])
-def test_wait_fds_counts_the_readable(count: int) -> None:
+@pytest.mark.parametrize("count", [1, 2, 8])
+def test_wait_fds_tells_the_readable(count: int) -> None:
     pairs = [socket.socketpair() for _ in range(count)]
     fds = [a.fileno() for a, _ in pairs]
-    assert probe.wait_fds(fds, 0) == 0
+    assert probe.wait_fds(fds, 0) == (0, [])
     for _, b in pairs[::2]:
         b.send(b"x")
-    assert probe.wait_fds(fds, FOR_EVER) == len(pairs[::2])
+    assert probe.wait_fds(fds, FOR_EVER) == (len(pairs[::2]), fds[::2])
     for a, b in pairs:
         a.close()
         b.close()
