@@ -24,7 +24,7 @@ READY := $(VENV)/.ready
 BUILT := $(VENV)/.built
 PROBED := $(VENV)/.probed
 
-.PHONY: help demo test dev bench lint lint-fast docs sanitize sanitized test-all clean
+.PHONY: help demo test dev bench bench-here lint lint-fast docs sanitize sanitized test-all clean
 .DELETE_ON_ERROR:
 
 help:
@@ -43,11 +43,21 @@ dev: $(VENV)/.group-dev $(PROBED) $(VENV)/.interop
 	@if [ -e .git ]; then $(PY) -m pre_commit install; fi
 	@echo "ready: . $(VENV)/bin/activate"
 
-## make bench                                   the figures, beside libzmq in the same run
-bench: $(BUILT) $(VENV)/.group-bench
-	@for bench in $(filter-out bench/common.py,$(wildcard bench/*.py)); do \
-		echo "== $$bench"; $(PY) $$bench $(ARGS) || exit 1; \
-	done
+## make bench [BENCH=proxy]                     the figures, beside libzmq and pyomq in the same run; the proxy's goals
+# On the newest CPython that is found: pyomq needs a newer one than zmqcore. PYTHON= (with VENV=) chooses another.
+BENCH ?= proxy lat thr inproc_thr
+bench:
+	@python=$(PYTHON); venv=$(VENV); \
+	if [ "$(origin PYTHON)" = file ]; then \
+		for version in $(VERSIONS); do \
+			for found in $$(ls -d $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$version.*/bin/python 2>/dev/null) python$$version; do \
+				if $$found -c pass 2>/dev/null; then python=$$found; venv=.venv-$$version; fi; \
+			done; \
+		done; \
+	fi; \
+	$(MAKE) --no-print-directory bench-here PYTHON=$$python VENV=$$venv
+bench-here: $(BUILT) $(VENV)/.group-bench $(VENV)/.interop
+	@failed=0; for bench in $(BENCH); do echo "== $$bench"; $(PY) bench/$$bench.py $(ARGS) || failed=1; done; exit $$failed
 
 ## make lint                                    lint-fast, types, stubs, and the source tests with the performance hints
 lint: lint-fast $(BUILT) $(VENV)/.group-test

@@ -30,6 +30,7 @@ BENCH = Path(__file__).resolve().parent
 OUT = BENCH / "out"
 REFERENCE = "pyzmq"  # every ratio is against this implementation
 MODULES = {"zmqcore": "zmqcore", "pyzmq": "zmq", "pyomq": "pyomq"}
+CONGESTION = Path("/proc/sys/net/ipv4/tcp_congestion_control")  # of the machine: it changes figures by half
 PROCESS_LIMIT_S = 90  # no child outlives this, whatever happens to its parent
 
 # A checkout that was built in place serves too, but an installed package comes first.
@@ -133,6 +134,10 @@ class Child:
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
 
+    def cpu_s(self) -> float:
+        """CPU seconds of all its threads so far, exact to the ns (the clock of clock_getcpuclockid; Linux)."""
+        return time.clock_gettime((~self.process.pid << 3) | 2)
+
     def end(self) -> float:
         """Kills it if it still lives, reaps it, and returns the CPU seconds of its whole life."""
         if self.usage is None:
@@ -206,6 +211,7 @@ class Row:
     samples: dict[int, Sample] = field(default_factory=dict)  # by round
     failures: list[str] = field(default_factory=list)
     ratios: list[float] = field(default_factory=list)
+    figure_ratios: dict[str, list[float]] = field(default_factory=dict)  # figure to those of the reference, by round
 
     @property
     def lost(self) -> int:
@@ -227,6 +233,7 @@ class Row:
             "ratio": spread(self.ratios),
             "lost": self.lost,
             "figures": {name: self.median(name) for name in names},
+            "figure_ratios": {name: spread(ratios) for name, ratios in self.figure_ratios.items()},
             "failures": self.failures,
         }
 
@@ -258,7 +265,11 @@ def alternate(
     note("")
     base = rows[reference].samples if reference in rows else {}
     for row in rows.values():
-        row.ratios = [row.samples[n].speed / base[n].speed for n in row.samples if n in base and base[n].speed]
+        pairs = [(row.samples[n], base[n]) for n in row.samples if n in base]
+        row.ratios = [own.speed / other.speed for own, other in pairs if other.speed]
+        for figure in sorted({name for own, _ in pairs for name in own.figures}):
+            both = [(own.figures.get(figure, 0), other.figures.get(figure, 0)) for own, other in pairs]
+            row.figure_ratios[figure] = [mine / theirs for mine, theirs in both if mine and theirs]
     return list(rows.values())
 
 
@@ -330,15 +341,16 @@ def machine() -> dict[str, Any]:
         "system": platform.platform(),
         "cpus": os.cpu_count(),
         "load": os.getloadavg()[0],
+        "tcp": CONGESTION.read_text().strip() if CONGESTION.exists() else "?",
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "versions": {name: version(name) for name in MODULES if is_available(name)},
     }
 
 
-def finish(bench: str, rows: Sequence[Row], options: argparse.Namespace) -> int:
-    """Writes the JSON; exit code 1 when a measurement failed."""
+def finish(bench: str, rows: Sequence[Row], options: argparse.Namespace, **more: object) -> int:
+    """Writes the JSON, with `more` in it; exit code 1 when a measurement failed."""
     if options.json:
         report = {"bench": bench, "machine": machine(), "rounds": options.rounds}
-        report["rows"] = [row.record() for row in rows]
+        report |= {"rows": [row.record() for row in rows], **more}
         options.json.write_text(json.dumps(report, indent=1) + "\n")
     return 1 if any(row.failures for row in rows) else 0

@@ -1,8 +1,9 @@
 /* The limit for the proxy bench: what one thread can do that knows nothing but frames. Not a ZeroMQ proxy.
  *
- *   forward mode=streamer|forwarder|queue [seconds=T]
+ *   forward mode=streamer|forwarder|queue [front=ipc://PATH back=ipc://PATH] [size=S] [spin_us=T] [seconds=T]
  *
- * Binds two ports on 127.0.0.1, prints {"front": P, "back": P}, forwards until it is killed. Reads 256 KiB, splits messages,
+ * Binds (two ports of 127.0.0.1 when no paths are given), prints {"front": ENDPOINT, "back": ENDPOINT}, forwards until it is
+ * killed. S is the largest message; T says how long it polls before it sleeps. Reads 256 KiB, splits messages,
  * appends each to the out buffers it belongs to, writes every buffer once a turn. A source whose targets are full is not
  * read. streamer: round robin over the back. forwarder: front to all of the back (every subscriber gets all), back to all
  * of the front. queue: front gets a routing id frame in front and goes round robin, back goes where that frame says. */
@@ -14,12 +15,12 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
-    CONNS_MAX = 256, /* a side */
-    IN_BYTES = 256 * 1024,
-    OUT_BYTES = 1024 * 1024,
+    CONNS_MAX = 1024, /* a side */
     ID_FRAME_BYTES = 7, /* 01 05 00, index (4): the form of libzmq's generated routing ids */
 };
 
@@ -30,8 +31,7 @@ typedef struct {
     size_t skip;    /* bytes of greeting and READY still to come; 0: ready */
     size_t in_bytes;
     size_t out_off, out_bytes;
-    uint8_t in[IN_BYTES];
-    uint8_t out[OUT_BYTES];
+    uint8_t *in, *out; /* in_max, out_max bytes */
 } conn_t;
 
 static conn_t *sides[2][CONNS_MAX]; /* 0 back, 1 front */
@@ -39,11 +39,12 @@ static int counts[2];
 static int next_back;
 static uint8_t subscriptions[64 * 1024]; /* forwarder: all that came from the back, for sources that connect later */
 static size_t subscription_bytes;
+static size_t in_max = 256 * 1024, out_max = 1024 * 1024;
 static char mode; /* first letter of the mode's name */
 
 static size_t conn_room(const conn_t *self)
 {
-    return OUT_BYTES - self->out_bytes;
+    return out_max - self->out_bytes;
 }
 
 static void conn_append(conn_t *self, const uint8_t *data, size_t bytes)
@@ -68,7 +69,7 @@ static int conn_flush(conn_t *self)
         self->out_off += (size_t)n;
     if (self->out_off == self->out_bytes) {
         self->out_off = self->out_bytes = 0;
-    } else if (self->out_off > OUT_BYTES / 2) {
+    } else if (self->out_off > out_max / 2) {
         self->out_bytes -= self->out_off;
         memmove(self->out, self->out + self->out_off, self->out_bytes);
         self->out_off = 0;
@@ -175,7 +176,7 @@ static void conn_pump(conn_t *self, int index)
 
 static void conn_read(conn_t *self)
 {
-    ssize_t n = recv(self->fd, self->in + self->in_bytes, IN_BYTES - self->in_bytes, 0);
+    ssize_t n = recv(self->fd, self->in + self->in_bytes, in_max - self->in_bytes, 0);
 
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
         close(self->fd);
@@ -193,7 +194,7 @@ static void side_accept(int listener, int is_front)
     int kind = mode == 's' ? 0 : mode == 'f' ? 2 : 4;
     int on = 1;
 
-    if (!conn || counts[is_front] == CONNS_MAX)
+    if (!conn || counts[is_front] == CONNS_MAX || !(conn->in = malloc(in_max)) || !(conn->out = malloc(out_max)))
         die("connection");
     conn->fd = accept(listener, NULL, NULL);
     if (conn->fd < 0 || fcntl(conn->fd, F_SETFL, O_NONBLOCK))
@@ -208,18 +209,42 @@ static void side_accept(int listener, int is_front)
     conn_flush(conn);
 }
 
-static int listen_any(int *port)
+/* Binds the path, or a free port, and prints its endpoint. */
+static int side_listen(const char *name, const char *at)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET};
-    socklen_t address_bytes = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in tcp = {.sin_family = AF_INET};
+    struct sockaddr_un ipc = {.sun_family = AF_UNIX};
+    socklen_t tcp_bytes = sizeof tcp;
+    int is_ipc = !strncmp(at, "ipc://", 6);
+    int fd = socket(is_ipc ? AF_UNIX : AF_INET, SOCK_STREAM, 0);
 
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) || listen(fd, CONNS_MAX) ||
-        getsockname(fd, (struct sockaddr *)&address, &address_bytes))
+    tcp.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (is_ipc)
+        snprintf(ipc.sun_path, sizeof ipc.sun_path, "%s", at + 6);
+    if (fd < 0 || (is_ipc ? bind(fd, (struct sockaddr *)&ipc, sizeof ipc) : bind(fd, (struct sockaddr *)&tcp, sizeof tcp)) ||
+        listen(fd, CONNS_MAX) || (!is_ipc && getsockname(fd, (struct sockaddr *)&tcp, &tcp_bytes)))
         die("listen");
-    *port = ntohs(address.sin_port);
+    if (is_ipc)
+        printf("\"%s\": \"%s\", ", name, at);
+    else
+        printf("\"%s\": \"tcp://127.0.0.1:%d\", ", name, ntohs(tcp.sin_port));
     return fd;
+}
+
+static int poll_spinning(struct pollfd *polls, nfds_t count, long spin_us)
+{
+    struct timespec begin, now;
+
+    if (spin_us) {
+        clock_gettime(CLOCK_MONOTONIC, &begin);
+        do {
+            int ready = poll(polls, count, 0);
+            if (ready)
+                return ready;
+            clock_gettime(CLOCK_MONOTONIC, &now);
+        } while ((now.tv_sec - begin.tv_sec) * 1000000 + (now.tv_nsec - begin.tv_nsec) / 1000 < spin_us);
+    }
+    return poll(polls, count, -1);
 }
 
 int main(int argc, char **argv)
@@ -227,15 +252,22 @@ int main(int argc, char **argv)
     static struct pollfd polls[2 + 2 * CONNS_MAX];
     static conn_t *polled[2 + 2 * CONNS_MAX];
     static int indexes[2 + 2 * CONNS_MAX];
-    int front_port, back_port, listeners[2];
+    size_t size = strtoull(argument(argv, "size", "64"), NULL, 10);
+    long spin_us = atol(argument(argv, "spin_us", "0"));
+    int listeners[2];
     int has_blocked = 0;
 
     (void)argc;
     mode = argument(argv, "mode", "streamer")[0];
     alarm((unsigned)atoi(argument(argv, "seconds", "60")));
-    listeners[1] = listen_any(&front_port);
-    listeners[0] = listen_any(&back_port);
-    printf("{\"front\": %d, \"back\": %d, \"cpu_s\": 0}\n", front_port, back_port);
+    if (in_max < 2 * size)
+        in_max = 2 * size;
+    if (out_max < 4 * size)
+        out_max = 4 * size;
+    putchar('{');
+    listeners[1] = side_listen("front", argument(argv, "front", ""));
+    listeners[0] = side_listen("back", argument(argv, "back", ""));
+    printf("\"spin_us\": %ld}\n", spin_us);
     fflush(stdout);
     for (;;) {
         int used = 0;
@@ -255,7 +287,7 @@ int main(int argc, char **argv)
             }
         }
         /* The flush that ends a turn may empty the buffer that a source waits for; then no event would come. */
-        if (poll(polls, (nfds_t)used, has_blocked ? 0 : -1) < 0)
+        if ((has_blocked ? poll(polls, (nfds_t)used, 0) : poll_spinning(polls, (nfds_t)used, spin_us)) < 0)
             die("poll");
         for (int i = 2; i < used; i++) {
             if (polls[i].revents & POLLOUT)

@@ -1,15 +1,18 @@
-/* Raw ZMTP peers over TCP for the proxy bench: sources, sinks, pipelined clients and echoing workers.
+/* Raw ZMTP peers for the proxy bench: sources, sinks, pipelined clients and echoing workers, over TCP or Unix sockets.
  *
- *   load role=push|pub       port=P peers=N size=S count=C [ready=K]   C messages over N connections; pub waits for K subscribers
- *   load role=pull|sub       port=P peers=N size=S count=C             pull: C in all; sub: C on every connection
- *   load role=client         port=P peers=N size=S count=C window=W    C requests in all, W in flight on each connection
- *   load role=worker         port=P peers=N                            sends every byte back until stdin closes
- *   common: seconds=T        the whole life of the process, enforced by alarm(2)
+ *   load role=push|pub   at=ENDPOINT peers=N size=S count=C [ready=K]   C messages over N connections; pub waits for K subscribers
+ *   load role=pull|sub   at=ENDPOINT peers=N size=S count=C             pull: C in all; sub: C on every connection
+ *   load role=client     at=ENDPOINT peers=N size=S count=C window=W    C requests in all, W in flight on each connection
+ *   load role=worker     at=ENDPOINT peers=N                            sends every byte back until stdin closes
+ *   load role=turns      at=ENDPOINT back=ENDPOINT peers=N size=S count=C   N sources send one message each in turn to one sink;
+ *                                                                       the next turn begins when the sink has them all
+ *   common: seconds=T    the whole life of the process, enforced by alarm(2)
+ *   topics=T             pub: bodies begin with one of T topics; sub: subscribes its T/N of them, and C messages come in all
  *
  * Prints "ready" when all handshakes are done, waits for a line on stdin, works, prints one line of JSON. One thread: the
  * generator has to stay cheaper than the proxy, so bytes go out in prepared chunks of whole frames and come in by 256 KiB.
- * Every frame header that comes in is compared with the expected one ("wrong"), bodies only where a request is answered. */
-#define _GNU_SOURCE /* memmem */
+ * A sink compares the frame headers (and topics) of one read in seven with the expected ones ("wrong"): TCP discards the bytes
+ * of the others unseen, which saves their copy. Bodies are compared only where a request is answered. */
 #include "zmtp.h"
 
 #include <arpa/inet.h>
@@ -19,13 +22,16 @@
 #include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 enum {
-    PEERS_MAX = 256,
+    PEERS_MAX = 1024,
     CHUNK_BYTES = 256 * 1024,
     QUIET_MS = 3000, /* nothing came for so long: what is missing counts as lost */
+    CHECKED_READS = 7, /* a sink looks at one read of so many; no divisor of usual peer counts, so that all get their turn */
+    TOPIC_BYTES = 14, /* "topic-" and 8 digits */
     STAMP_BYTES = 16, /* a request's body begins with peer (4), sequence (4), time in ns (8), host order */
 };
 
@@ -42,12 +48,14 @@ typedef struct {
     size_t phase;    /* sink: bytes of the current frame already seen */
 } peer_t;
 
-static peer_t peers[PEERS_MAX];
+static peer_t peers[PEERS_MAX + 1]; /* the last one: the sink of role=turns */
 static struct pollfd polls[PEERS_MAX + 1];
 static int peer_count;
 static size_t body_bytes, header_size, frame_size;
 static uint8_t header[HEADER_MAX_BYTES];
+static size_t chunk_bytes; /* what a source sends over and over: whole frames */
 static uint8_t *chunk;
+static uint32_t topic_count;
 static uint64_t first_ns, last_ns, wrong;
 
 static uint64_t now_ns(void)
@@ -78,18 +86,39 @@ static void write_all(int fd, const uint8_t *data, size_t bytes)
     }
 }
 
-static void peer_open(peer_t *self, int port, const char *socket_type)
+static int endpoint_connect(const char *at)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    uint8_t handshake[GREETING_BYTES + READY_MAX_BYTES];
-    size_t skip;
+    struct sockaddr_in tcp = {.sin_family = AF_INET};
+    struct sockaddr_un ipc = {.sun_family = AF_UNIX};
+    int is_ipc = !strncmp(at, "ipc://", 6);
+    int fd = socket(is_ipc ? AF_UNIX : AF_INET, SOCK_STREAM, 0);
+    const char *port = strrchr(at, ':');
     int on = 1;
 
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    self->fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (self->fd < 0 || connect(self->fd, (struct sockaddr *)&address, sizeof address))
+    if (fd < 0 || !port)
+        die("socket");
+    if (is_ipc) {
+        snprintf(ipc.sun_path, sizeof ipc.sun_path, "%s", at + 6);
+        if (connect(fd, (struct sockaddr *)&ipc, sizeof ipc))
+            die("connect");
+        return fd;
+    }
+    tcp.sin_port = htons((uint16_t)atoi(port + 1));
+    tcp.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (connect(fd, (struct sockaddr *)&tcp, sizeof tcp))
         die("connect");
-    setsockopt(self->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    /* BBR, where it is the default, paces even loopback: the source would then be the limit. May be missing. */
+    setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);
+    return fd;
+}
+
+static void peer_open(peer_t *self, const char *at, const char *socket_type)
+{
+    uint8_t handshake[GREETING_BYTES + READY_MAX_BYTES];
+    size_t skip;
+
+    self->fd = endpoint_connect(at);
     write_all(self->fd, handshake, handshake_put(handshake, socket_type));
     self->in = malloc(CHUNK_BYTES);
     if (!self->in)
@@ -110,28 +139,84 @@ static void peer_open(peer_t *self, int port, const char *socket_type)
     memmove(self->in, self->in + skip, self->in_bytes);
 }
 
-static void peer_subscribe(peer_t *self, int index)
+static size_t subscription_put(uint8_t *out, const char *topic)
 {
-    uint8_t message[64] = {0, 1, 1};
-    int topic_bytes = sprintf((char *)message + 6, "ready-%03d", index);
+    size_t topic_bytes = strlen(topic);
+    size_t off = header_put(out, 0, 1 + topic_bytes);
 
-    message[4] = (uint8_t)(1 + topic_bytes);
-    message[5] = 1;
-    write_all(self->fd, message, (size_t)(6 + topic_bytes));
+    out[off] = 1;
+    memcpy(out + off + 1, topic, topic_bytes);
+    return off + 1 + topic_bytes;
 }
 
-/* Until the subscription of each of `count` subscribers has travelled up to this source. */
-static void peer_await_subscribers(peer_t *self, int count)
+static void topic_print(char *out, uint32_t number)
 {
+    snprintf(out, TOPIC_BYTES + 1, "topic-%08u", number % 100000000u);
+}
+
+/* All or its share of the topics, then one that tells the source that this subscriber is done. */
+static void peer_subscribe(peer_t *self, int index)
+{
+    uint8_t *data = malloc((size_t)(topic_count / (uint32_t)peer_count + 3) * 32);
+    size_t bytes = 0;
     char topic[32];
 
-    for (int i = 0; i < count; i++) {
-        sprintf(topic, "ready-%03d", i);
-        while (!memmem(self->in, self->in_bytes, topic, strlen(topic))) {
-            ssize_t n = read(self->fd, self->in + self->in_bytes, CHUNK_BYTES - self->in_bytes);
-            if (n <= 0)
-                die("subscriptions");
-            self->in_bytes += (size_t)n;
+    if (!data)
+        die("malloc");
+    if (!topic_count)
+        bytes = subscription_put(data, "");
+    for (uint32_t number = (uint32_t)index; number < topic_count; number += (uint32_t)peer_count) {
+        topic_print(topic, number);
+        bytes += subscription_put(data + bytes, topic);
+    }
+    snprintf(topic, sizeof topic, "ready-%d", index);
+    bytes += subscription_put(data + bytes, topic);
+    write_all(self->fd, data, bytes);
+    free(data);
+}
+
+/* Until the last subscription of each of `count` subscribers has travelled up to this source. */
+static void peer_await_subscribers(peer_t *self, int count)
+{
+    while (count) {
+        size_t off = 0, bytes;
+        ssize_t n;
+
+        while (count && (bytes = message_bytes(self->in + off, self->in_bytes - off))) {
+            count -= bytes > 9 && !memcmp(self->in + off + 2, "\1ready-", 7);
+            off += bytes;
+        }
+        self->in_bytes -= off;
+        memmove(self->in, self->in + off, self->in_bytes);
+        if (!count)
+            return;
+        n = read(self->fd, self->in + self->in_bytes, CHUNK_BYTES - self->in_bytes);
+        if (n <= 0)
+            die("subscriptions");
+        self->in_bytes += (size_t)n;
+    }
+}
+
+/* The order of the topics jumps about, so that no cache of the proxy holds the next one by chance. */
+static void chunk_make(void)
+{
+    size_t frames = CHUNK_BYTES / frame_size ? CHUNK_BYTES / frame_size : 1;
+    char topic[32];
+
+    if (topic_count > frames)
+        frames = topic_count;
+    else if (topic_count)
+        frames = frames / topic_count * topic_count;
+    chunk_bytes = frames * frame_size;
+    chunk = malloc(chunk_bytes > CHUNK_BYTES ? chunk_bytes : CHUNK_BYTES);
+    if (!chunk)
+        die("malloc");
+    memset(chunk, 'z', chunk_bytes);
+    for (size_t i = 0; i < frames; i++) {
+        memcpy(chunk + i * frame_size, header, header_size);
+        if (topic_count) {
+            topic_print(topic, (uint32_t)(i * 7919 % topic_count));
+            memcpy(chunk + i * frame_size + header_size, topic, TOPIC_BYTES);
         }
     }
 }
@@ -143,7 +228,7 @@ static int would_block(void)
 
 static void run_source(void)
 {
-    size_t chunk_bytes = CHUNK_BYTES / frame_size ? CHUNK_BYTES / frame_size * frame_size : frame_size;
+    size_t send_max = frame_size > CHUNK_BYTES ? frame_size : CHUNK_BYTES;
     int unfinished = peer_count;
 
     first_ns = now_ns();
@@ -158,7 +243,7 @@ static void run_source(void)
         for (int i = 0; i < peer_count; i++) {
             peer_t *peer = &peers[i];
             size_t off = peer->sent % chunk_bytes;
-            size_t want = chunk_bytes - off;
+            size_t want = chunk_bytes - off < send_max ? chunk_bytes - off : send_max;
             ssize_t n;
 
             if (polls[i].events == 0 || !polls[i].revents)
@@ -175,20 +260,33 @@ static void run_source(void)
     last_ns = now_ns();
 }
 
+/* A topic of this subscriber stands at `data`. */
+static int is_own_topic(const uint8_t *data, int index)
+{
+    uint32_t number = 0;
+
+    for (int i = 6; i < TOPIC_BYTES; i++)
+        number = number * 10 + (uint32_t)(data[i] - '0');
+    return number < topic_count && number % (uint32_t)peer_count == (uint32_t)index;
+}
+
 /* All frames are alike, so a frame begins wherever `phase` is 0: flags and the last length byte are looked at. */
-static void sink_check(peer_t *self, const uint8_t *data, size_t bytes)
+static void sink_check(const peer_t *self, const uint8_t *data, size_t bytes)
 {
     size_t off = self->phase ? frame_size - self->phase : 0;
     size_t length_off = header_size - 1;
 
-    for (; off + length_off < bytes; off += frame_size)
+    for (; off + length_off < bytes; off += frame_size) {
         wrong += data[off] != header[0] || data[off + length_off] != header[length_off];
-    self->phase = (self->phase + bytes) % frame_size;
+        if (topic_count && off + header_size + TOPIC_BYTES <= bytes)
+            wrong += !is_own_topic(data + off + header_size, (int)(self - peers));
+    }
 }
 
 static void run_sink(int is_shared, uint64_t total)
 {
     uint64_t got = 0;
+    unsigned reads = 0;
 
     for (;;) {
         int ready = poll(polls, (nfds_t)peer_count, first_ns ? QUIET_MS : -1);
@@ -197,11 +295,12 @@ static void run_sink(int is_shared, uint64_t total)
         if (ready == 0)
             return;
         for (int i = 0; i < peer_count; i++) {
+            int is_checked = reads++ % CHECKED_READS == 0;
             ssize_t n;
 
             if (!polls[i].revents)
                 continue;
-            n = recv(peers[i].fd, chunk, CHUNK_BYTES, 0);
+            n = recv(peers[i].fd, chunk, CHUNK_BYTES, is_checked ? 0 : MSG_TRUNC);
             if (n == 0 || (n < 0 && !would_block())) {
                 polls[i].fd = -1;
                 continue;
@@ -211,12 +310,42 @@ static void run_sink(int is_shared, uint64_t total)
             last_ns = now_ns();
             if (!first_ns)
                 first_ns = last_ns;
-            sink_check(&peers[i], chunk, (size_t)n);
+            if (is_checked)
+                sink_check(&peers[i], chunk, (size_t)n);
+            peers[i].phase = (peers[i].phase + (size_t)n) % frame_size;
             peers[i].got += (uint64_t)n;
             got += (uint64_t)n;
         }
         if (got >= (is_shared ? total : total * (uint64_t)peer_count))
             return;
+    }
+}
+
+static void run_turns(uint64_t total)
+{
+    peer_t *sink = &peers[peer_count];
+    struct pollfd sink_poll = {.fd = sink->fd, .events = POLLIN};
+
+    first_ns = now_ns();
+    for (uint64_t turn_end = 0; turn_end < total;) {
+        uint64_t sent = turn_end;
+
+        turn_end = total - sent < (uint64_t)peer_count ? total : sent + (uint64_t)peer_count;
+        for (int i = 0; sent < turn_end; i++, sent++)
+            write_all(peers[i].fd, chunk, frame_size);
+        while (sink->got < turn_end * frame_size) {
+            ssize_t n;
+
+            if (poll(&sink_poll, 1, QUIET_MS) <= 0)
+                return;
+            n = recv(sink->fd, sink->in, CHUNK_BYTES, 0);
+            if (n <= 0)
+                die("the proxy closed the sink's connection");
+            sink_check(sink, sink->in, (size_t)n);
+            sink->phase = (sink->phase + (size_t)n) % frame_size;
+            sink->got += (uint64_t)n;
+        }
+        last_ns = now_ns();
     }
 }
 
@@ -379,7 +508,7 @@ static void report(const char *role, uint64_t unit_bytes)
 {
     uint64_t got = 0, sent = 0;
 
-    for (int i = 0; i < peer_count; i++) {
+    for (int i = 0; i <= peer_count; i++) {
         got += peers[i].got;
         sent += peers[i].sent;
     }
@@ -399,37 +528,40 @@ static void report(const char *role, uint64_t unit_bytes)
 int main(int argc, char **argv)
 {
     const char *role = argument(argv, "role", "");
-    int port = atoi(argument(argv, "port", "0"));
+    const char *at = argument(argv, "at", "");
     uint64_t total = strtoull(argument(argv, "count", "0"), NULL, 10);
     uint64_t window = strtoull(argument(argv, "window", "1"), NULL, 10);
     int is_client = !strcmp(role, "client"), is_worker = !strcmp(role, "worker");
     int is_sub = !strcmp(role, "sub"), is_pub = !strcmp(role, "pub");
-    int is_source = is_pub || !strcmp(role, "push"), is_sink = is_sub || !strcmp(role, "pull");
-    const char *socket_type = is_client ? "DEALER" : is_worker ? "REP" : is_pub ? "PUB" : is_sub ? "SUB" : is_source ? "PUSH" : "PULL";
+    int is_turns = !strcmp(role, "turns");
+    int is_source = is_turns || is_pub || !strcmp(role, "push"), is_sink = is_sub || !strcmp(role, "pull");
+    const char *socket_type = is_client   ? "DEALER"
+                              : is_worker ? "REP"
+                              : is_pub    ? "PUB"
+                              : is_sub    ? "SUB"
+                              : is_source ? "PUSH"
+                                          : "PULL";
     char line[16];
 
     (void)argc;
     peer_count = atoi(argument(argv, "peers", "1"));
+    topic_count = (uint32_t)strtoul(argument(argv, "topics", "0"), NULL, 10);
     body_bytes = strtoull(argument(argv, "size", "64"), NULL, 10);
     if (!(is_client || is_worker || is_source || is_sink) || peer_count < 1 || peer_count > PEERS_MAX ||
-        body_bytes > CHUNK_BYTES / 2 || window < 1 || (is_client && body_bytes < STAMP_BYTES)) {
+        window < 1 || (is_client && (body_bytes < STAMP_BYTES || body_bytes > CHUNK_BYTES / 2)) ||
+        (topic_count && body_bytes < TOPIC_BYTES)) {
         fprintf(stderr, "load: bad arguments\n");
         return 2;
     }
     alarm((unsigned)atoi(argument(argv, "seconds", "60")));
     header_size = header_put(header, 0, body_bytes);
     frame_size = header_size + body_bytes;
-    chunk = malloc(CHUNK_BYTES);
-    if (!chunk)
-        die("malloc");
-    memset(chunk, 'z', CHUNK_BYTES);
-    for (size_t off = 0; off + frame_size <= CHUNK_BYTES; off += frame_size)
-        memcpy(chunk + off, header, header_size);
+    chunk_make();
     for (int i = 0; i < peer_count; i++) {
         peer_t *peer = &peers[i];
         uint64_t part = total / (uint64_t)peer_count + ((uint64_t)i < total % (uint64_t)peer_count);
 
-        peer_open(peer, port, socket_type);
+        peer_open(peer, at, socket_type);
         peer->target = is_source ? part * frame_size : part;
         if (is_client && !(peer->out = malloc(CHUNK_BYTES)))
             die("malloc");
@@ -439,17 +571,21 @@ int main(int argc, char **argv)
             peer_await_subscribers(peer, atoi(argument(argv, "ready", "0")));
         polls[i].fd = peer->fd;
         polls[i].events = POLLIN;
-        if (fcntl(peer->fd, F_SETFL, O_NONBLOCK))
+        if (fcntl(peer->fd, F_SETFL, is_turns ? 0 : O_NONBLOCK))
             die("fcntl");
     }
+    if (is_turns)
+        peer_open(&peers[peer_count], argument(argv, "back", ""), "PULL");
     puts("ready");
     fflush(stdout);
     if (!fgets(line, sizeof line, stdin))
         return 2;
-    if (is_source)
+    if (is_turns)
+        run_turns(total);
+    else if (is_source)
         run_source();
     else if (is_sink)
-        run_sink(!is_sub, total * frame_size);
+        run_sink(!is_sub || topic_count, total * frame_size);
     else if (is_client)
         run_client(total, window);
     else

@@ -14,16 +14,19 @@ from zmqcore._context cimport (
     context_free, context_get, context_new, context_set, context_shutdown, context_t, context_wait_terminated,
 )
 from zmqcore._limits cimport LARGE_BODY_BYTES
+from zmqcore._monitor cimport EVENT_ALL
 from zmqcore._options cimport (
     OPTION_BYTES, OPTION_FD_KIND, OPTION_INT, OPTION_INT64, OPTION_STRING, OPTION_UINT64, OPTION_UNKNOWN,
     options_kind,
 )
 from zmqcore._pipe cimport msg_fini, msg_init, msg_push, msg_push_copy, msg_t, store_new, store_ref, store_t, store_unref
+from zmqcore._poll cimport poll_item_t, poll_wait
 from zmqcore._proxy cimport proxy_begin, proxy_end, proxy_run, proxy_t
 from zmqcore._socket cimport (
-    SOCKET_DONTWAIT, SOCKET_SNDMORE, poll_item_t, socket_bind, socket_close, socket_connect, socket_disconnect, socket_due,
-    socket_get, socket_new, socket_poll, socket_recv, socket_send, socket_set, socket_t, socket_unbind, socket_unref,
+    SOCKET_DONTWAIT, SOCKET_SNDMORE, socket_bind, socket_close, socket_connect, socket_disconnect, socket_due,
+    socket_get, socket_new, socket_recv, socket_send, socket_set, socket_t, socket_unbind, socket_unref,
 )
+from zmqcore._socket_monitor cimport socket_monitor
 from zmqcore._sys cimport (
     EAGAIN, EFAULT, EINTR, EINVAL, ENOMEM, ENOTSOCK, ETERM, calloc, free, getpid, memcpy, zc_load, zc_now_us,
 )
@@ -315,6 +318,14 @@ cdef object take_part(msg_t *msg, uint32_t i, bint copy, bint more):
     return frame_over(msg.parts[i].at, msg.parts[i].size, msg.parts[i].store, more)
 
 
+cdef bytes endpoint_text(object addr):
+    if isinstance(addr, str):
+        return PyUnicode_AsUTF8String(addr)
+    if isinstance(addr, bytes):
+        return addr
+    raise TypeError(f"expected str or bytes, got: {addr!r}")
+
+
 cdef int int_flags(object flags) except? -1:
     if isinstance(flags, float):
         raise TypeError("flags must be an int, not float")
@@ -423,20 +434,36 @@ cdef class Socket:
         """disconnect(addr): ends the connections to an endpoint (zmq_disconnect(3)). ENOENT when there is none."""
         self.endpoint_call(socket_disconnect, addr)
 
-    cdef int endpoint_call(self, int (*call)(socket_t *, const char *, size_t) noexcept nogil, object addr) except -1:
+    def monitor(self, addr, int events=EVENT_ALL):
+        """monitor(addr, events=EVENT_ALL): sends the events of this socket's connections to a PAIR socket bound to addr.
+
+        addr: an inproc endpoint to connect a PAIR socket to (zmq_socket_monitor(3)); None ends the monitor. A monitor that
+        was there before gets MONITOR_STOPPED. Events that a monitor leaves unread beyond the high-water marks are dropped.
+        Raises ZMQError: EPROTONOSUPPORT, EINVAL, EADDRINUSE, EMFILE, ETERM, ENOTSOCK.
+        """
         cdef socket_t *socket = self.open_socket()
         cdef bytes text
-        cdef const char *at
-        cdef size_t size
+        cdef const char *at = NULL
+        cdef size_t size = 0
+        cdef uint64_t wanted
         cdef int rc
-        if isinstance(addr, str):
-            text = PyUnicode_AsUTF8String(addr)
-        elif isinstance(addr, bytes):
-            text = addr
-        else:
-            raise TypeError(f"expected str or bytes, got: {addr!r}")
-        at = PyBytes_AS_STRING(text)
-        size = PyBytes_GET_SIZE(text)
+        if events < 0:
+            fail(-EINVAL)
+        wanted = events
+        if addr is not None:
+            text = endpoint_text(addr)
+            at = PyBytes_AS_STRING(text)
+            size = PyBytes_GET_SIZE(text)
+        with nogil:
+            rc = socket_monitor(socket, at, size, wanted)
+        check(rc)
+
+    cdef int endpoint_call(self, int (*call)(socket_t *, const char *, size_t) noexcept nogil, object addr) except -1:
+        cdef socket_t *socket = self.open_socket()
+        cdef bytes text = endpoint_text(addr)
+        cdef const char *at = PyBytes_AS_STRING(text)
+        cdef size_t size = PyBytes_GET_SIZE(text)
+        cdef int rc
         with nogil:
             rc = call(socket, at, size)
         return check(rc)
@@ -672,7 +699,7 @@ cdef list poll_items(object items, long long timeout_ms):
             due_us = zc_now_us() + <uint64_t>timeout_ms * 1000
         while True:
             with nogil:
-                rc = socket_poll(table, <int>count, due_us)
+                rc = poll_wait(table, <int>count, due_us)
             if rc != -EINTR:
                 break
             PyErr_CheckSignals()

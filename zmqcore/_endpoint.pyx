@@ -8,6 +8,10 @@ from zmqcore._engine cimport (
 )
 from zmqcore._limits cimport ACCEPTS_MAX, ACCEPT_REST_US
 from zmqcore._link cimport LINK_CONNECTOR, link_leave, link_new, link_t, link_unref
+from zmqcore._monitor cimport (
+    EVENT_ACCEPTED, EVENT_ACCEPT_FAILED, EVENT_BIND_FAILED, EVENT_CLOSED, EVENT_CLOSE_FAILED, EVENT_LISTENING,
+    monitor_raise, monitor_t,
+)
 from zmqcore._options cimport (
     TYPE_DEALER, TYPE_PUB, TYPE_REQ, TYPE_SUB, options_t,
 )
@@ -16,12 +20,12 @@ from zmqcore._reactor cimport (
     REACTOR_IN, poller_unwatch, poller_watch, timers_cancel, timers_reserve, timers_set, timers_unreserve,
 )
 from zmqcore._sys cimport (
-    EAGAIN, EINVAL, ENOENT, ENOMEM, EPROTONOSUPPORT, calloc, free, memcpy, memset, pthread_mutex_lock,
-    pthread_mutex_unlock, strcmp, strlen, strncmp, zc_now_us,
+    EAGAIN, EINVAL, ENODEV, ENOENT, ENOMEM, EPROTONOSUPPORT, calloc, free, memcpy, memset, pthread_mutex_lock,
+    pthread_mutex_unlock, strcmp, strlen, strncmp, strstr, zc_now_us,
 )
 from zmqcore._transport cimport (
-    TRANSPORT_INPROC, transport_accept, transport_listen, transport_options_t, transport_parse, transport_same,
-    transport_unlisten,
+    TRANSPORT_INPROC, TRANSPORT_IPC, transport_accept, transport_listen, transport_options_t, transport_own_text,
+    transport_parse, transport_same, transport_unlisten,
 )
 
 
@@ -106,6 +110,17 @@ cdef int bind_inproc(endpoints_t *self, endpoint_t *endpoint) noexcept nogil:
     return rc
 
 
+cdef void tell_bind_failed(endpoints_t *self, const address_t *address, int rc) noexcept nogil:
+    # As programs that watch libzmq know it: first the end of a listener that was opened (tcp: not named yet), unless there
+    # was no address to open one for; then the address without its scheme.
+    cdef monitor_t *monitor = &self.host.monitor
+    cdef const char *behind = strstr(address.text, "://")
+    if rc != -ENODEV and rc != -EINVAL:
+        monitor_raise(monitor, EVENT_CLOSED, <uint32_t>-1,
+                      <const char *>address.text if address.kind == TRANSPORT_IPC else <const char *>"")
+    monitor_raise(monitor, EVENT_BIND_FAILED, -rc, behind + 3 if behind != NULL else address.text)
+
+
 cdef int bind_stream(endpoints_t *self, endpoint_t *endpoint) noexcept nogil:
     cdef host_t *host = self.host
     cdef transport_options_t options = host.options.transport
@@ -119,6 +134,7 @@ cdef int bind_stream(endpoints_t *self, endpoint_t *endpoint) noexcept nogil:
     pthread_mutex_lock(&host.lock)
     host.turns -= 1
     if rc != 0:
+        tell_bind_failed(self, &endpoint.address, rc)
         return rc
     host.options.transport.use_fd = -1      # taken over by this bind
     endpoint.watch.fd = fd
@@ -129,6 +145,8 @@ cdef int bind_stream(endpoints_t *self, endpoint_t *endpoint) noexcept nogil:
     rc = poller_watch(&host.poller, &endpoint.watch, REACTOR_IN)
     if rc != 0:
         transport_unlisten(&endpoint.address, endpoint.resolved, fd)
+    else:
+        monitor_raise(&host.monitor, EVENT_LISTENING, fd, endpoint.resolved)
     return rc
 
 
@@ -156,6 +174,7 @@ cdef int endpoints_bind(endpoints_t *self, const char *text, size_t size) noexce
 cdef void on_acceptable(void *arg, uint32_t events) noexcept nogil:
     cdef endpoint_t *self = <endpoint_t *>arg
     cdef host_t *host = self.owner.host
+    cdef char text[ENDPOINT_BYTES_MAX]
     cdef int i, rc
     cdef int fd = -1
     for i in range(ACCEPTS_MAX):
@@ -164,9 +183,12 @@ cdef void on_acceptable(void *arg, uint32_t events) noexcept nogil:
             return
         if rc != 0:
             # Out of descriptors, most likely: the waiting connection would keep us busy. Look again in a while.
+            monitor_raise(&host.monitor, EVENT_ACCEPT_FAILED, -rc, self.resolved)
             poller_watch(&host.poller, &self.watch, 0)
             timers_set(&host.timers, &self.rest_timer, zc_now_us() + ACCEPT_REST_US)
             return
+        if host.monitor.wanted & EVENT_ACCEPTED and transport_own_text(fd, self.address.kind, text) == 0:
+            monitor_raise(&host.monitor, EVENT_ACCEPTED, fd, text)
         engine_new_accepted(host, self.address.kind, fd, self)
 
 
@@ -266,13 +288,20 @@ cdef int endpoints_connect(endpoints_t *self, const char *text, size_t size) noe
 
 cdef void close_listener(endpoint_t *self) noexcept nogil:
     cdef endpoints_t *owner = self.owner
+    cdef monitor_t *monitor = &owner.host.monitor
+    cdef int fd = self.watch.fd
+    cdef int rc
     if self.address.kind == TRANSPORT_INPROC:
         context_unbind_inproc(owner.context, self.address.host, owner.host.mailbox)
         return
     poller_unwatch(&owner.host.poller, &self.watch)
     timers_cancel(&owner.host.timers, &self.rest_timer)
-    transport_unlisten(&self.address, self.resolved, self.watch.fd)
     self.watch.fd = -1
+    rc = transport_unlisten(&self.address, self.resolved, fd)
+    if rc == 0:
+        monitor_raise(monitor, EVENT_CLOSED, fd, self.resolved)
+    else:
+        monitor_raise(monitor, EVENT_CLOSE_FAILED, -rc, self.resolved)
 
 
 cdef void let_go(endpoint_t *self) noexcept nogil:

@@ -11,14 +11,15 @@
 #   E4  in ACTIVE and only there messages move between fd and pipes
 #   E5  input is not asked for while it is stalled at the high-water mark: a blocked engine costs no CPU
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from zmqcore._handshake cimport handshake_t
 from zmqcore._link cimport link_t
-from zmqcore._mechanism cimport mechanism_t
+from zmqcore._monitor cimport monitor_t
 from zmqcore._options cimport options_t
 from zmqcore._pipe cimport msg_t, part_t, pipe_t, store_t
 from zmqcore._reactor cimport mailbox_t, poller_t, ready_t, timer_t, timers_t, watch_t
 from zmqcore._sys cimport pthread_mutex_t
 from zmqcore._transport cimport address_t, transport_kind
-from zmqcore._zmtp cimport zmtp_greeting_t
+from zmqcore._v1 cimport v1_t
 
 cdef struct engine_t
 cdef struct host_t
@@ -46,6 +47,7 @@ cdef struct host_t:
     engine_t *attention         # queue: new output to write, or input to resume
     engine_t *attention_last
     engine_t *dead
+    monitor_t monitor           # what happens to the connections
     uint32_t turns              # dispatches and system calls under way: the dead are kept
     uint64_t random             # state of host_random
     uint64_t last_serial
@@ -53,11 +55,9 @@ cdef struct host_t:
 cdef enum engine_state:
     ENGINE_IDLE = 0             # no connection; waits for its retry, or for nothing
     ENGINE_CONNECTING = 1
-    ENGINE_GREETING = 2
-    ENGINE_IDENTITY = 3         # 2.0 and 1.0 peers: their identity frame is due
-    ENGINE_HANDSHAKE = 4        # 3.x: the mechanism speaks
-    ENGINE_ACTIVE = 5
-    ENGINE_DEAD = 6
+    ENGINE_HANDSHAKE = 2
+    ENGINE_ACTIVE = 3
+    ENGINE_DEAD = 4
 
 # How a connection ends.
 cdef enum engine_end:
@@ -78,6 +78,7 @@ cdef struct engine_t:
     # life
     engine_state state
     engine_end is_ending        # the end that waits for system calls to return
+    int lost_errno              # END_LOST: why, for the monitor
     bint was_active             # this connection has been ACTIVE
     bint is_lingering           # no more input; ends when the output is gone
     bint is_released            # the pattern has let go; with ENGINE_DEAD it may be freed
@@ -91,18 +92,14 @@ cdef struct engine_t:
     bint is_writing
     bint is_out_blocked         # the kernel's buffer is full: wait for REACTOR_OUT
     bint is_in_stalled          # the in pipe is at its high-water mark (E5)
-    # handshake; also the undecoded input of 1.0 peers
-    zmtp_greeting_t *greeting   # NULL when it is over
-    mechanism_t mechanism
-    uint8_t *buffer
-    size_t buffer_bytes
-    size_t buffer_room
+    # who reads the bytes: the handshake; then the in pipe, or for 1.0 peers v1
+    handshake_t handshake       # what it knows of the peer is kept until the connection ends
+    v1_t v1
     # pipes of a connection with an fd
     pipe_t inbound
     pipe_t outbound
     pipe_t raw                  # bytes that go before outbound: handshake, 1.0 frames
     pipe_t latest               # ZMQ_CONFLATE: the message to send when outbound is empty
-    msg_t partial               # 1.0 peers: the parts of a message whose last is not here
     # timers
     timer_t retry_timer         # next attempt; CONNECT_TIMEOUT; HANDSHAKE_IVL
     timer_t linger_timer
@@ -191,3 +188,18 @@ cdef void engine_queued(engine_t *self, uint64_t *in_msgs, uint64_t *in_bytes, u
 cdef const uint8_t *engine_peer_id(engine_t *self, size_t *size) noexcept nogil
 # New high-water marks (ZMQ_SNDHWM and ZMQ_RCVHWM act on live pipes).
 cdef void engine_set_hwm(engine_t *self, uint32_t sndhwm, uint32_t rcvhwm) noexcept nogil
+
+# --- for the other half, _engine_input ------------------------------------------------------------------------------------
+
+# The connection is over: now, or when the system calls on its fd have returned.
+cdef void engine_stop(engine_t *self, engine_end how) noexcept nogil
+# The same, as END_LOST.
+cdef void engine_lose(engine_t *self, int err) noexcept nogil
+# The last of those calls has returned (is_ending).
+cdef void engine_stopped(engine_t *self) noexcept nogil
+# Raises a monitor event (EVENT_*) with the endpoint of the connection.
+cdef void engine_event(engine_t *self, uint32_t number, uint32_t value) noexcept nogil
+# host_attend shall look at it.
+cdef void engine_attention(engine_t *self) noexcept nogil
+# Asks the poll set for what the engine wants now.
+cdef void engine_update_watch(engine_t *self) noexcept nogil

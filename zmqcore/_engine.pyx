@@ -1,30 +1,32 @@
 # zmqcore/_engine.pyx -- see the door for contracts.
 #
-#   IDLE --engine_connect--> CONNECTING --engine_begin--> GREETING --+--> HANDSHAKE --+--> ACTIVE
-#    ^                                       ^ (accepted)             +--> IDENTITY ---+       |
-#    |                                                                                        |
-#    +---- engine_stopped (LOST, REFUSED; connectors) <-------------- engine_stop <-----------+
-#                    |                                                    (from any state)
+#   IDLE --engine_connect--> CONNECTING --engine_begin--> HANDSHAKE --activate--> ACTIVE
+#    ^                                       ^ (accepted)                             |
+#    |                                                                                |
+#    +---- engine_stopped (LOST, REFUSED; connectors) <---------- engine_stop <-------+
+#                    |                                        (from any state)
 #                    +--> DEAD (FAILED, CLOSED, accepted)
 #
 # engine_stop only notes the end while a thread is inside a system call on the fd; that thread finds the note when it has
 # the lock again and calls engine_stopped (E3). A write error ends nothing: what the peer sent before it went may still
 # have to be read, and reading finds the end.
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from zmqcore._limits cimport (
-    FLUSH_WRITES_MAX, FRAME_BYTES_MAX, GATHER_BUFFERS_MAX, HANDSHAKE_BYTES_FIRST, HANDSHAKE_BYTES_MAX, PONGS_MAX,
-)
+from zmqcore._engine_input cimport engine_init_input, engine_read, engine_resume_input, engine_shake
+from zmqcore._handshake cimport handshake_fini, handshake_init, handshake_peer_id
+from zmqcore._limits cimport FLUSH_WRITES_MAX, GATHER_BUFFERS_MAX
 from zmqcore._link cimport (
     link_is_abandoned, link_is_joined, link_leave, link_pop, link_push, link_readable, link_unref, link_writable,
 )
-from zmqcore._mechanism cimport (
-    MECHANISM_DONE, mechanism_fini, mechanism_init, mechanism_name, mechanism_next, mechanism_room, mechanism_step,
+from zmqcore._mechanism cimport FAILURE_AUTH, FAILURE_PROTOCOL
+from zmqcore._monitor cimport (
+    EVENT_CLOSED, EVENT_CONNECTED, EVENT_CONNECT_DELAYED, EVENT_CONNECT_RETRIED, EVENT_DISCONNECTED,
+    EVENT_HANDSHAKE_FAILED_AUTH, EVENT_HANDSHAKE_FAILED_NO_DETAIL, EVENT_HANDSHAKE_FAILED_PROTOCOL, monitor_fini,
+    monitor_raise,
 )
 from zmqcore._pipe cimport (
-    msg_clear, msg_fini, msg_init, msg_push_copy, pipe_abandon_begun, pipe_append, pipe_append_bytes, pipe_append_frame,
-    pipe_clear, pipe_drop, pipe_drop_incomplete, pipe_filled, pipe_fini, pipe_gather, pipe_has_reopened, pipe_init,
-    pipe_is_full, pipe_mark_command, pipe_mark_frame, pipe_pop, pipe_reserve, pipe_sent, pipe_start_in, pipe_start_queue,
-    pipe_undecoded, store_unref,
+    msg_fini, msg_init, msg_push_copy, pipe_abandon_begun, pipe_append, pipe_append_frame, pipe_clear,
+    pipe_drop_incomplete, pipe_fini, pipe_gather, pipe_has_reopened, pipe_init, pipe_is_full, pipe_pop, pipe_sent,
+    store_unref,
 )
 from zmqcore._reactor cimport (
     REACTOR_FAILED, REACTOR_IN, REACTOR_OUT, mailbox_disarm, mailbox_new, mailbox_open, mailbox_unref, poller_close,
@@ -32,26 +34,24 @@ from zmqcore._reactor cimport (
     timers_set, timers_unreserve,
 )
 from zmqcore._sys cimport (
-    EAGAIN, ECONNREFUSED, EINPROGRESS, EINTR, EMSGSIZE, ENOMEM, EPROTO, MSG_DONTWAIT, MSG_NOSIGNAL, calloc,
-    close, errno, free, iovec, malloc, memcpy, memmove, memset, msghdr, pthread_mutex_destroy, pthread_mutex_init,
-    pthread_mutex_lock, pthread_mutex_unlock, realloc, recv, sendmsg, zc_check, zc_now_us,
+    EAGAIN, ECONNREFUSED, EINPROGRESS, EINTR, EINVAL, ENODEV, ENOMEM, MSG_DONTWAIT, MSG_NOSIGNAL, calloc, close, errno, free, iovec,
+    malloc, memcpy, memset, msghdr, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock,
+    pthread_mutex_unlock, recv, sendmsg, zc_check, zc_now_us,
 )
 from zmqcore._transport cimport (
-    TRANSPORT_INPROC, transport_connect, transport_connected, transport_needs_resolver, transport_options_t,
+    ENDPOINT_BYTES_MAX, TRANSPORT_INPROC, transport_connect, transport_connected, transport_needs_resolver,
+    transport_options_t, transport_own_text,
 )
+from zmqcore._v1 cimport v1_encode, v1_fini, v1_init
 from zmqcore._zmtp cimport (
-    COMMAND_CANCEL, COMMAND_PING, COMMAND_SUBSCRIBE, GREETING_DONE, GREETING_MISMATCH, ZMTP_COMMAND,
-    ZMTP_GREETING_BYTES, ZMTP_MORE, ZMTP_V1_HEAD_BYTES_MAX, ZMTP_VERSION_1, ZMTP_VERSION_2, ZMTP_VERSION_30,
-    ZMTP_VERSION_31, ZMTP_VERSION_NONE, slice_t, zmtp_command_read, zmtp_greeting_init, zmtp_greeting_step,
-    zmtp_head_read, zmtp_head_write, zmtp_ping_read, zmtp_ping_write, zmtp_pong_write, zmtp_subscription_head_write,
-    zmtp_v1_head_read, zmtp_v1_head_write,
+    ZMTP_COMMAND, ZMTP_VERSION_1, ZMTP_VERSION_31, ZMTP_VERSION_NONE, slice_t, zmtp_head_read,
+    zmtp_subscription_head_write,
 )
 
 cdef enum:
     TIMERS_OF_ENGINE = 5
     RECONNECT_STOP_CONN_REFUSED = 1     # ZMQ_RECONNECT_STOP
     RECONNECT_STOP_HANDSHAKE_FAILED = 2
-    V1_BATCH_BYTES = 65536
 
 
 # --- host -----------------------------------------------------------------------------------------------------------------
@@ -75,8 +75,10 @@ cdef int host_init(host_t *self, options_t *options, const host_ops_t *ops, void
 
 
 cdef void host_fini(host_t *self) noexcept nogil:
-    zc_check(self.engines == NULL and self.turns == 0)
+    zc_check(self.engines == NULL)
+    zc_check(self.turns == 0)
     host_bury(self)
+    monitor_fini(&self.monitor)
     timers_fini(&self.timers)
     poller_close(&self.poller)
     mailbox_unref(self.mailbox)
@@ -151,7 +153,7 @@ cdef void host_bury(host_t *self) noexcept nogil:
         engine_free(engine)
 
 
-cdef void attention(engine_t *self) noexcept nogil:
+cdef void engine_attention(engine_t *self) noexcept nogil:
     cdef host_t *host = self.host
     if self.in_attention or self.state == ENGINE_DEAD:
         return
@@ -185,13 +187,10 @@ cdef engine_t *engine_new(host_t *host, transport_kind kind, void *endpoint) noe
     pipe_init(&self.outbound, 0 if options.conflate else options.sndhwm)
     pipe_init(&self.raw, 0)
     pipe_init(&self.latest, 0)
-    msg_init(&self.partial)
-    self.retry_timer.arg = self.linger_timer.arg = self.ping_timer.arg = self
-    self.expiry_timer.arg = self.ttl_timer.arg = self
+    v1_init(&self.v1)
+    self.retry_timer.arg = self.linger_timer.arg = self
     self.linger_timer.fn = on_linger_over
-    self.ping_timer.fn = on_ping_due
-    self.expiry_timer.fn = on_expiry
-    self.ttl_timer.fn = on_ttl
+    engine_init_input(self)
     self.next = host.engines
     if host.engines != NULL:
         host.engines.prev = self
@@ -238,28 +237,22 @@ cdef engine_t *engine_new_linked(host_t *host, link_t *link, int side, void *end
 
 
 cdef void engine_free(engine_t *self) noexcept nogil:
-    zc_check(self.watch.fd < 0 and not self.in_attention)
+    zc_check(self.watch.fd < 0)
+    zc_check(not self.in_attention)
     if self.link != NULL:
         self.link.engines[self.side] = NULL
         link_unref(self.link)
-    forget_handshake(self)
-    mechanism_fini(&self.mechanism)
-    free(self.buffer)
+    handshake_fini(&self.handshake)
+    v1_fini(&self.v1)
     pipe_fini(&self.inbound)
     pipe_fini(&self.outbound)
     pipe_fini(&self.raw)
     pipe_fini(&self.latest)
-    msg_fini(&self.partial)
     if self.routing_id != NULL:
         store_unref(self.routing_id)
     free(self.address)
     timers_unreserve(&self.host.timers, TIMERS_OF_ENGINE)
     free(self)
-
-
-cdef void forget_handshake(engine_t *self) noexcept nogil:
-    free(self.greeting)
-    self.greeting = NULL
 
 
 cdef void die(engine_t *self) noexcept nogil:
@@ -326,6 +319,7 @@ cdef void engine_connect(engine_t *self) noexcept nogil:
     elif rc == -EINPROGRESS:
         self.watch.fd = fd
         self.watch.fn = on_connected
+        engine_event(self, EVENT_CONNECT_DELAYED, EINPROGRESS)
         if poller_watch(&host.poller, &self.watch, REACTOR_OUT) != 0:
             engine_stop(self, END_REFUSED)
         elif host.options.connect_timeout_ms > 0:
@@ -333,6 +327,9 @@ cdef void engine_connect(engine_t *self) noexcept nogil:
             timers_set(&host.timers, &self.retry_timer,
                        zc_now_us() + <uint64_t>host.options.connect_timeout_ms * 1000)
     else:
+        # Without a resolved address nothing was opened that could be closed.
+        if rc != -ENODEV and rc != -EINVAL:
+            engine_event(self, EVENT_CLOSED, <uint32_t>-1)
         refused(self, rc)
 
 
@@ -368,27 +365,27 @@ cdef void engine_begin(engine_t *self, int fd) noexcept nogil:
     # A transport connection exists: ZMTP begins.
     cdef host_t *host = self.host
     cdef const options_t *options = host.options
-    self.state = ENGINE_GREETING
+    self.state = ENGINE_HANDSHAKE
     self.retry_ms = 0
     self.version = ZMTP_VERSION_NONE
     self.watch.fd = fd
     self.watch.fn = on_ready
     self.is_out_blocked = self.is_in_stalled = self.was_active = False
-    self.greeting = <zmtp_greeting_t *>calloc(1, sizeof(zmtp_greeting_t))
-    if (self.greeting == NULL or grow_buffer(self, HANDSHAKE_BYTES_FIRST) != 0
-            or mechanism_init(&self.mechanism, options) != 0
+    self.lost_errno = 0
+    if self.address != NULL:
+        engine_event(self, EVENT_CONNECTED, fd)
+    if (handshake_init(&self.handshake, options, &self.raw) != 0
             or poller_watch(&host.poller, &self.watch, REACTOR_IN) != 0):
-        engine_stop(self, END_LOST)
+        engine_lose(self, ENOMEM)
         return
-    zmtp_greeting_init(self.greeting, mechanism_name(options), <uint8_t>options.type, <uint8_t>options.routing_id.size)
     if options.handshake_ivl_ms > 0:
         self.retry_timer.fn = on_handshake_timeout
         timers_set(&host.timers, &self.retry_timer, zc_now_us() + <uint64_t>options.handshake_ivl_ms * 1000)
-    take_buffer(self)
+    engine_shake(self, 0)
 
 
 cdef void on_handshake_timeout(void *arg) noexcept nogil:
-    engine_stop(<engine_t *>arg, END_LOST)
+    engine_lose(<engine_t *>arg, EAGAIN)
 
 
 # --- the end of a connection --------------------------------------------------------------------------------------------------
@@ -403,14 +400,50 @@ cdef void engine_stop(engine_t *self, engine_end how) noexcept nogil:
         engine_stopped(self)
 
 
+cdef void engine_lose(engine_t *self, int err) noexcept nogil:
+    self.lost_errno = err
+    engine_stop(self, END_LOST)
+
+
+cdef void engine_event(engine_t *self, uint32_t number, uint32_t value) noexcept nogil:
+    # Of an accepted connection, the own end, which says more than a wildcard bind; nobody may be bound there any more.
+    cdef char text[ENDPOINT_BYTES_MAX]
+    if not self.host.monitor.wanted & number:
+        return
+    if self.address != NULL:
+        monitor_raise(&self.host.monitor, number, value, self.address.text)
+        return
+    if transport_own_text(self.watch.fd, self.kind, text) != 0:
+        text[0] = 0
+    monitor_raise(&self.host.monitor, number, value, text)
+
+
+cdef void tell_end(engine_t *self, engine_end how) noexcept nogil:
+    # The monitor hears of it while the fd can still be named. What we end ourselves is no event.
+    if self.state == ENGINE_CONNECTING:
+        engine_event(self, EVENT_CLOSED, self.watch.fd)
+        return
+    if how == END_CLOSED:
+        return
+    if self.state == ENGINE_HANDSHAKE and how == END_LOST:
+        engine_event(self, EVENT_HANDSHAKE_FAILED_NO_DETAIL, self.lost_errno)
+    elif self.state == ENGINE_HANDSHAKE and self.handshake.failure == FAILURE_PROTOCOL:
+        engine_event(self, EVENT_HANDSHAKE_FAILED_PROTOCOL, self.handshake.failure_code)
+    elif self.state == ENGINE_HANDSHAKE and self.handshake.failure == FAILURE_AUTH:
+        engine_event(self, EVENT_HANDSHAKE_FAILED_AUTH, self.handshake.failure_code)
+    engine_event(self, EVENT_DISCONNECTED, self.watch.fd)
+
+
 cdef void engine_stopped(engine_t *self) noexcept nogil:
     cdef host_t *host = self.host
     cdef engine_end how = self.is_ending
     cdef bint was_active = self.was_active
-    cdef bint was_shaking = self.state in (ENGINE_GREETING, ENGINE_IDENTITY, ENGINE_HANDSHAKE)
+    cdef bint was_shaking = self.state == ENGINE_HANDSHAKE
+    cdef uint32_t delay_ms
     self.is_ending = END_NONE
     self.was_active = False
     if self.watch.fd >= 0:
+        tell_end(self, how)
         if how == END_CLOSED and was_active:
             discard_input(self)
         close(self.watch.fd)
@@ -419,11 +452,9 @@ cdef void engine_stopped(engine_t *self) noexcept nogil:
     timers_cancel(&host.timers, &self.ping_timer)
     timers_cancel(&host.timers, &self.expiry_timer)
     timers_cancel(&host.timers, &self.ttl_timer)
-    forget_handshake(self)
-    mechanism_fini(&self.mechanism)
-    self.buffer_bytes = 0
+    handshake_fini(&self.handshake)
+    v1_fini(&self.v1)
     pipe_clear(&self.raw)
-    msg_clear(&self.partial)
     pipe_drop_incomplete(&self.inbound)
     pipe_abandon_begun(&self.outbound)
     self.is_out_blocked = self.is_in_stalled = False
@@ -435,8 +466,10 @@ cdef void engine_stopped(engine_t *self) noexcept nogil:
     self.state = ENGINE_IDLE
     if was_active:
         host.ops.lost(host.arg, self)
+    delay_ms = next_delay_ms(self)
     self.retry_timer.fn = on_retry_due
-    timers_set(&host.timers, &self.retry_timer, zc_now_us() + <uint64_t>next_delay_ms(self) * 1000)
+    timers_set(&host.timers, &self.retry_timer, zc_now_us() + <uint64_t>delay_ms * 1000)
+    engine_event(self, EVENT_CONNECT_RETRIED, delay_ms)
 
 
 cdef uint32_t next_delay_ms(engine_t *self) noexcept nogil:
@@ -482,8 +515,8 @@ cdef void engine_end_after(engine_t *self, int32_t linger_ms) noexcept nogil:
         timers_set(&self.host.timers, &self.linger_timer, zc_now_us() + <uint64_t>linger_ms * 1000)
     if self.watch.fd >= 0 and not self.is_ending:
         self.is_in_stalled = False
-        update_watch(self)
-    attention(self)
+        engine_update_watch(self)
+    engine_attention(self)
 
 
 cdef void on_linger_over(void *arg) noexcept nogil:
@@ -504,7 +537,7 @@ cdef void engine_drop(engine_t *self) noexcept nogil:
 
 # --- readiness ----------------------------------------------------------------------------------------------------------------
 
-cdef void update_watch(engine_t *self) noexcept nogil:
+cdef void engine_update_watch(engine_t *self) noexcept nogil:
     cdef uint32_t events = 0
     if self.watch.fd < 0 or self.is_ending:
         return
@@ -521,8 +554,8 @@ cdef void on_ready(void *arg, uint32_t events) noexcept nogil:
     cdef engine_t *self = <engine_t *>arg
     if events & REACTOR_OUT:
         self.is_out_blocked = False
-        attention(self)
-        update_watch(self)
+        engine_attention(self)
+        engine_update_watch(self)
     if self.is_in_stalled:
         # Failures are reported whatever is asked for: look away until there is room to read up to the end (E5).
         if events & REACTOR_FAILED:
@@ -535,428 +568,12 @@ cdef void on_ready(void *arg, uint32_t events) noexcept nogil:
 cdef void engine_attend(engine_t *self) noexcept nogil:
     if self.is_in_stalled and not self.inbound.is_full:
         self.is_in_stalled = False
-        take_input(self)
-        update_watch(self)
+        engine_resume_input(self)
+        engine_update_watch(self)
     engine_flush(self)
     if (self.is_lingering and self.state == ENGINE_ACTIVE and not self.is_writing and not self.is_ending
             and not has_output(self)):
         engine_stop(self, END_CLOSED)
-
-
-# --- reading ------------------------------------------------------------------------------------------------------------------
-
-cdef int grow_buffer(engine_t *self, size_t room) noexcept nogil:
-    cdef uint8_t *grown
-    if self.buffer_room >= room:
-        return 0
-    grown = <uint8_t *>realloc(self.buffer, room)
-    if grown == NULL:
-        return -ENOMEM
-    self.buffer = grown
-    self.buffer_room = room
-    return 0
-
-
-cdef inline bint is_direct(const engine_t *self) noexcept nogil:
-    # Input is read straight into the pipe, in whose form it arrives.
-    return self.state == ENGINE_ACTIVE and self.version != ZMTP_VERSION_1
-
-
-cdef void engine_read(engine_t *self) noexcept nogil:
-    # One recv. UNLOCKS.
-    cdef host_t *host = self.host
-    cdef uint8_t *at = NULL
-    cdef size_t room = 0
-    cdef bint direct = is_direct(self)
-    cdef int fd = self.watch.fd
-    cdef ssize_t got
-    cdef int err
-    if fd < 0 or self.is_reading or self.is_ending:
-        return
-    if self.is_lingering and self.state == ENGINE_ACTIVE:
-        read_and_forget(self)
-        return
-    if direct:
-        if pipe_reserve(&self.inbound, 0, &at, &room) != 0:
-            engine_stop(self, END_FAILED)
-            return
-    else:
-        if self.buffer_room - self.buffer_bytes < HANDSHAKE_BYTES_FIRST // 2:
-            if grow_buffer(self, 2 * self.buffer_room) != 0:
-                engine_stop(self, END_FAILED)
-                return
-        at = self.buffer + self.buffer_bytes
-        room = self.buffer_room - self.buffer_bytes
-    self.is_reading = True
-    host.turns += 1
-    pthread_mutex_unlock(&host.lock)
-    got = recv(fd, at, room, 0)
-    err = errno
-    pthread_mutex_lock(&host.lock)
-    host.turns -= 1
-    self.is_reading = False
-    if direct:
-        pipe_filled(&self.inbound, got if got > 0 else 0)
-    elif got > 0:
-        self.buffer_bytes += got
-    if self.is_ending:
-        if not self.is_writing:
-            engine_stopped(self)
-        return
-    if got > 0:
-        take_input(self)
-    elif got == 0 or not (err == EAGAIN or err == EINTR):
-        engine_stop(self, END_LOST)
-
-
-cdef void read_and_forget(engine_t *self) noexcept nogil:
-    # A lingering connection only waits for its output; the end of input still has to be seen.
-    cdef uint8_t scratch[4096]
-    cdef ssize_t got = recv(self.watch.fd, scratch, sizeof(scratch), MSG_DONTWAIT)
-    if got == 0 or (got < 0 and errno != EAGAIN and errno != EINTR):
-        engine_stop(self, END_LOST)
-
-
-cdef void take_input(engine_t *self) noexcept nogil:
-    # Bytes have come, or the pipe has room again.
-    if self.state != ENGINE_ACTIVE:
-        take_buffer(self)
-    elif self.version == ZMTP_VERSION_1:
-        decode_v1(self)
-    else:
-        decode(self)
-
-
-cdef void announce(engine_t *self, uint64_t msgs_before) noexcept nogil:
-    cdef host_t *host = self.host
-    if host.options.conflate:
-        while self.inbound.msgs > 1:
-            pipe_drop(&self.inbound)
-    if self.inbound.msgs and not msgs_before:
-        host.ops.input(host.arg, self)
-
-
-cdef void stall(engine_t *self) noexcept nogil:
-    self.is_in_stalled = True
-    self.inbound.is_full = True
-    update_watch(self)
-
-
-cdef void decode(engine_t *self) noexcept nogil:
-    # Marks the frames that lie undecoded in the in pipe, up to its high-water mark.
-    cdef pipe_t *pipe = &self.inbound
-    cdef uint64_t msgs_before = pipe.msgs
-    cdef int64_t maxmsgsize = self.host.options.maxmsgsize
-    cdef uint8_t *at
-    cdef size_t avail = 0
-    cdef size_t used
-    cdef uint8_t flags = 0
-    cdef uint64_t size = 0
-    cdef bint is_sound = True
-    while True:
-        if pipe.hwm_msgs and pipe.msgs >= pipe.hwm_msgs:
-            stall(self)
-            break
-        at = pipe_undecoded(pipe, &avail)
-        used = zmtp_head_read(at, avail, &flags, &size)
-        if used == 0:
-            break
-        if size > FRAME_BYTES_MAX or (maxmsgsize >= 0 and size > <uint64_t>maxmsgsize):
-            is_sound = False
-            break
-        if avail - used < size:
-            pipe.need_bytes = used + size
-            break
-        self.has_input_since_ping = self.has_input_since_ttl = True
-        if flags & ZMTP_COMMAND:
-            take_command(self, at + used, size, used + size)
-        else:
-            if flags & 0xf8:
-                at[0] = flags & 0x07     # reserved bits have a meaning of ours in the pipe
-            pipe_mark_frame(pipe, used + size, not flags & ZMTP_MORE)
-    announce(self, msgs_before)
-    if not is_sound:
-        engine_stop(self, END_FAILED)
-
-
-cdef void take_command(engine_t *self, const uint8_t *body, size_t size, size_t frame_bytes) noexcept nogil:
-    cdef slice_t data
-    cdef slice_t context
-    cdef uint16_t ttl_tenths = 0
-    cdef uint8_t pong[32]
-    cdef size_t pong_bytes
-    cdef int command = zmtp_command_read(body, size, &data)
-    if command == COMMAND_PING and self.version >= ZMTP_VERSION_30 and zmtp_ping_read(data, &ttl_tenths, &context) == 0:
-        if ttl_tenths:
-            # This frame has stopped the timer of the PING before; its own TTL counts from now.
-            self.has_input_since_ttl = False
-            timers_set(&self.host.timers, &self.ttl_timer, zc_now_us() + <uint64_t>ttl_tenths * 100000)
-        # A peer that does not read gets only so many answers: they would pile up.
-        self.unread_pongs = self.unread_pongs + 1 if self.is_out_blocked else 0
-        if self.unread_pongs <= PONGS_MAX:
-            pong_bytes = zmtp_pong_write(pong, context)
-            append_command(self, pong, pong_bytes)
-    if (command == COMMAND_SUBSCRIBE or command == COMMAND_CANCEL) and self.inbound.keep_commands:
-        if not self.inbound.in_message:
-            # Stays in the pipe as a message of its own, so that it keeps its place between messages.
-            (<uint8_t *>body - (frame_bytes - size))[0] &= ~<uint8_t>ZMTP_MORE & 0x07
-            pipe_mark_frame(&self.inbound, frame_bytes, True)
-            return
-    pipe_mark_command(&self.inbound, frame_bytes)
-
-
-cdef void append_command(engine_t *self, const uint8_t *frame, size_t size) noexcept nogil:
-    # Short commands only: the header has two bytes.
-    if pipe_append_frame(&self.outbound, ZMTP_COMMAND, frame + 2, size - 2, NULL, 0) == 0:
-        attention(self)
-
-
-cdef void decode_v1(engine_t *self) noexcept nogil:
-    cdef uint64_t msgs_before = self.inbound.msgs
-    cdef int64_t maxmsgsize = self.host.options.maxmsgsize
-    cdef size_t off = 0
-    cdef uint8_t flags = 0
-    cdef uint64_t size = 0
-    cdef int used
-    cdef int rc = 0
-    while True:
-        if self.inbound.hwm_msgs and self.inbound.msgs >= self.inbound.hwm_msgs:
-            stall(self)
-            break
-        used = zmtp_v1_head_read(self.buffer + off, self.buffer_bytes - off, &flags, &size)
-        if used == 0:
-            break
-        if used < 0 or size > FRAME_BYTES_MAX or (maxmsgsize >= 0 and size > <uint64_t>maxmsgsize):
-            rc = -EPROTO
-            break
-        if self.buffer_bytes - off - used < size:
-            rc = grow_buffer(self, used + size + HANDSHAKE_BYTES_FIRST)
-            break
-        rc = msg_push_copy(&self.partial, self.buffer + off + used, size)
-        if rc == 0 and not flags & ZMTP_MORE:
-            rc = pipe_append(&self.inbound, &self.partial)
-            msg_clear(&self.partial)
-        if rc != 0:
-            break
-        off += used + size
-    self.buffer_bytes -= off
-    memmove(self.buffer, self.buffer + off, self.buffer_bytes)
-    announce(self, msgs_before)
-    if rc != 0:
-        engine_stop(self, END_FAILED)
-
-
-# --- handshake ----------------------------------------------------------------------------------------------------------------
-
-cdef void take_buffer(engine_t *self) noexcept nogil:
-    # Greeting and handshake, as far as the bytes in the buffer go.
-    cdef size_t off = 0
-    cdef int used = 1
-    while used > 0 and self.state != ENGINE_ACTIVE and not self.is_ending:
-        if self.state == ENGINE_GREETING:
-            used = take_greeting(self, off)
-        elif self.state == ENGINE_IDENTITY:
-            used = take_identity(self, off)
-        else:
-            used = take_handshake(self, off)
-        if used > 0:
-            off += used
-        elif used < 0:
-            engine_stop(self, END_FAILED)
-            return
-    attention(self)
-    if self.is_ending or self.state == ENGINE_IDLE or self.state == ENGINE_DEAD:
-        return
-    self.buffer_bytes -= off
-    if off:
-        memmove(self.buffer, self.buffer + off, self.buffer_bytes)
-    if self.state == ENGINE_ACTIVE:
-        activate(self)
-    elif self.buffer_bytes > HANDSHAKE_BYTES_MAX:
-        engine_stop(self, END_FAILED)
-
-
-cdef int take_greeting(engine_t *self, size_t off) noexcept nogil:
-    # Bytes used; 0 more needed (or the state has changed without any); -EPROTO.
-    cdef const options_t *options = self.host.options
-    cdef zmtp_greeting_t *greeting = self.greeting
-    cdef uint8_t out[ZMTP_GREETING_BYTES]
-    cdef size_t out_bytes = 0
-    cdef size_t used = 0
-    cdef int verdict = zmtp_greeting_step(greeting, self.buffer + off, self.buffer_bytes - off, &used, out, &out_bytes)
-    if verdict == GREETING_MISMATCH or pipe_append_bytes(&self.raw, out, out_bytes) != 0:
-        return -EPROTO
-    if verdict != GREETING_DONE:
-        return <int>used
-    self.version = greeting.version
-    if self.version >= ZMTP_VERSION_30:
-        self.state = ENGINE_HANDSHAKE
-        if say(self) != 0:
-            return -EPROTO
-    else:
-        # Older peers know no mechanism, so nobody could vouch for them.
-        if options.zap_domain.size:
-            return -EPROTO
-        self.state = ENGINE_IDENTITY
-        if send_identity(self) != 0:
-            return -EPROTO
-        if self.version == ZMTP_VERSION_1 and greeting.stage < 2:
-            # What looked like a greeting so far is the peer's first frame.
-            if used or off or grow_buffer(self, self.buffer_bytes + greeting.seen_bytes + HANDSHAKE_BYTES_FIRST) != 0:
-                return -EPROTO
-            memmove(self.buffer + greeting.seen_bytes, self.buffer, self.buffer_bytes)
-            memcpy(self.buffer, greeting.seen, greeting.seen_bytes)
-            self.buffer_bytes += greeting.seen_bytes
-    forget_handshake(self)
-    # The next state may be able to go on with what is here, or without any byte.
-    if used == 0:
-        return take_identity(self, off) if self.state == ENGINE_IDENTITY else take_handshake(self, off)
-    return <int>used
-
-
-cdef int send_identity(engine_t *self) noexcept nogil:
-    # 2.0: a frame. 1.0: a frame, whose header an unversioned peer has already seen in our signature.
-    cdef const options_t *options = self.host.options
-    cdef uint8_t head[ZMTP_V1_HEAD_BYTES_MAX]
-    cdef size_t head_bytes = 0
-    if self.version == ZMTP_VERSION_2:
-        head_bytes = zmtp_head_write(head, 0, options.routing_id.size)
-    elif self.greeting.stage >= 2:
-        head_bytes = zmtp_v1_head_write(head, 0, options.routing_id.size)
-    if pipe_append_bytes(&self.raw, head, head_bytes) != 0:
-        return -ENOMEM
-    return pipe_append_bytes(&self.raw, options.routing_id.at, options.routing_id.size)
-
-
-cdef int take_identity(engine_t *self, size_t off) noexcept nogil:
-    cdef uint8_t flags = 0
-    cdef uint64_t size = 0
-    cdef int used
-    if self.version == ZMTP_VERSION_1:
-        used = zmtp_v1_head_read(self.buffer + off, self.buffer_bytes - off, &flags, &size)
-    else:
-        used = <int>zmtp_head_read(self.buffer + off, self.buffer_bytes - off, &flags, &size)
-    if used <= 0:
-        return used
-    if size > HANDSHAKE_BYTES_MAX - 16:
-        return -EPROTO
-    if self.buffer_bytes - off - used < size:
-        return 0
-    self.mechanism.properties = <uint8_t *>malloc(size + 1)
-    if self.mechanism.properties == NULL:
-        return -ENOMEM
-    memcpy(self.mechanism.properties, self.buffer + off + used, size)
-    self.mechanism.properties_bytes = 0
-    self.mechanism.peer_id.at = self.mechanism.properties
-    self.mechanism.peer_id.size = size
-    self.state = ENGINE_ACTIVE
-    return used + <int>size
-
-
-cdef int say(engine_t *self) noexcept nogil:
-    # Hands the mechanism's next commands to the output. 0; -ENOMEM.
-    cdef size_t room = mechanism_room(self.host.options)
-    cdef uint8_t *out = <uint8_t *>malloc(room)
-    cdef int size
-    cdef int rc = -ENOMEM if out == NULL else 0
-    while rc == 0:
-        size = mechanism_next(&self.mechanism, out, room)
-        if size <= 0:
-            rc = size
-            break
-        rc = pipe_append_bytes(&self.raw, out, size)
-    free(out)
-    return rc
-
-
-cdef int take_handshake(engine_t *self, size_t off) noexcept nogil:
-    cdef int64_t maxmsgsize = self.host.options.maxmsgsize
-    cdef uint8_t flags = 0
-    cdef uint64_t size = 0
-    cdef size_t used = zmtp_head_read(self.buffer + off, self.buffer_bytes - off, &flags, &size)
-    cdef int rc
-    if used == 0:
-        return 0
-    if size > HANDSHAKE_BYTES_MAX - 16 or (maxmsgsize >= 0 and size > <uint64_t>maxmsgsize):
-        return -EMSGSIZE
-    if self.buffer_bytes - off - used < size:
-        return 0
-    rc = mechanism_step(&self.mechanism, self.buffer + off + used, size, flags & ZMTP_COMMAND)
-    if rc == 0:
-        rc = say(self)
-    if rc != 0:
-        return rc
-    if self.mechanism.state == MECHANISM_DONE:
-        self.state = ENGINE_ACTIVE
-    return <int>(used + size)
-
-
-cdef void activate(engine_t *self) noexcept nogil:
-    # Messages may flow; bytes behind the handshake are the first of them.
-    cdef host_t *host = self.host
-    cdef size_t done = 0
-    cdef size_t part
-    cdef uint8_t *at = NULL
-    cdef size_t room = 0
-    timers_cancel(&host.timers, &self.retry_timer)
-    self.was_active = True
-    if self.version == ZMTP_VERSION_1:
-        pipe_start_queue(&self.inbound)
-    else:
-        pipe_start_in(&self.inbound)
-        while done < self.buffer_bytes:
-            if pipe_reserve(&self.inbound, self.buffer_bytes, &at, &room) != 0:
-                engine_stop(self, END_FAILED)
-                return
-            part = self.buffer_bytes - done
-            part = part if part < room else room
-            memcpy(at, self.buffer + done, part)
-            pipe_filled(&self.inbound, part)
-            done += part
-        free(self.buffer)
-        self.buffer = NULL
-        self.buffer_bytes = self.buffer_room = 0
-    if self.version >= ZMTP_VERSION_30 and host.options.heartbeat_ivl_ms > 0:
-        timers_set(&host.timers, &self.ping_timer, zc_now_us() + <uint64_t>host.options.heartbeat_ivl_ms * 1000)
-    if not self.is_lingering:
-        host.ops.active(host.arg, self)
-    attention(self)
-    if self.state == ENGINE_ACTIVE and not self.is_ending:
-        take_input(self)
-
-
-# --- heartbeats ---------------------------------------------------------------------------------------------------------------
-
-cdef void on_ping_due(void *arg) noexcept nogil:
-    cdef engine_t *self = <engine_t *>arg
-    cdef host_t *host = self.host
-    cdef const options_t *options = host.options
-    cdef int32_t timeout_ms = options.heartbeat_timeout_ms
-    cdef uint8_t ping[32]
-    cdef size_t ping_bytes
-    if timeout_ms < 0:
-        timeout_ms = options.heartbeat_ivl_ms
-    if not self.is_out_blocked:
-        ping_bytes = zmtp_ping_write(ping, <uint16_t>(options.heartbeat_ttl_ms // 100))
-        append_command(self, ping, ping_bytes)
-    if timeout_ms > 0 and (self.expiry_timer.slot == 0 or self.has_input_since_ping):
-        self.has_input_since_ping = False
-        timers_set(&host.timers, &self.expiry_timer, zc_now_us() + <uint64_t>timeout_ms * 1000)
-    if options.heartbeat_ivl_ms > 0:
-        timers_set(&host.timers, &self.ping_timer, zc_now_us() + <uint64_t>options.heartbeat_ivl_ms * 1000)
-
-
-cdef void on_expiry(void *arg) noexcept nogil:
-    # Input that is stalled at our own high-water mark says nothing about the peer.
-    cdef engine_t *self = <engine_t *>arg
-    if not self.has_input_since_ping and not self.is_in_stalled:
-        engine_stop(self, END_LOST)
-
-
-cdef void on_ttl(void *arg) noexcept nogil:
-    cdef engine_t *self = <engine_t *>arg
-    if not self.has_input_since_ttl and not self.is_in_stalled:
-        engine_stop(self, END_LOST)
 
 
 # --- writing ------------------------------------------------------------------------------------------------------------------
@@ -973,28 +590,12 @@ cdef pipe_t *next_output(engine_t *self) noexcept nogil:
         self.outbound = self.latest
         self.latest = swap
     if self.version == ZMTP_VERSION_1:
-        encode_v1(self)
+        if v1_encode(&self.outbound, &self.raw) != 0:
+            engine_stop(self, END_LOST)
+            return NULL
+        reopen(self)
         return &self.raw if self.raw.bytes else NULL
     return &self.outbound if self.outbound.bytes else NULL
-
-
-cdef void encode_v1(engine_t *self) noexcept nogil:
-    cdef host_t *host = self.host
-    cdef uint8_t head[ZMTP_V1_HEAD_BYTES_MAX]
-    cdef size_t head_bytes
-    cdef uint32_t i
-    cdef msg_t msg
-    msg_init(&msg)
-    while self.raw.bytes < V1_BATCH_BYTES and pipe_pop(&self.outbound, &msg) == 0:
-        for i in range(msg.count):
-            head_bytes = zmtp_v1_head_write(head, ZMTP_MORE if i + 1 < msg.count else 0, msg.parts[i].size)
-            if (pipe_append_bytes(&self.raw, head, head_bytes) != 0
-                    or pipe_append_bytes(&self.raw, msg.parts[i].at, msg.parts[i].size) != 0):
-                engine_stop(self, END_LOST)
-                break
-        msg_clear(&msg)
-    msg_fini(&msg)
-    reopen(self)
 
 
 cdef void reopen(engine_t *self) noexcept nogil:
@@ -1013,7 +614,7 @@ cdef void engine_flush(engine_t *self) noexcept nogil:
     cdef int err, turn
     for turn in range(FLUSH_WRITES_MAX):
         if (self.watch.fd < 0 or self.is_writing or self.is_out_blocked or self.is_ending
-                or self.state < ENGINE_GREETING or self.state == ENGINE_DEAD):
+                or self.state < ENGINE_HANDSHAKE or self.state == ENGINE_DEAD):
             return
         pipe = next_output(self)
         if pipe == NULL:
@@ -1048,7 +649,7 @@ cdef void engine_flush(engine_t *self) noexcept nogil:
     if next_output(self) != NULL:
         # Also after FLUSH_WRITES_MAX writes: others get their turn, then readiness brings us back.
         self.is_out_blocked = True
-        update_watch(self)
+        engine_update_watch(self)
 
 
 cdef void write_failed(engine_t *self) noexcept nogil:
@@ -1077,7 +678,7 @@ cdef int engine_push(engine_t *self, const msg_t *msg) noexcept nogil:
     else:
         rc = pipe_append(&self.outbound, msg)
     if rc == 0 and self.state == ENGINE_ACTIVE:
-        attention(self)
+        engine_attention(self)
     return rc
 
 
@@ -1094,7 +695,7 @@ cdef int engine_pop(engine_t *self, msg_t *msg) noexcept nogil:
     else:
         rc = pipe_pop(&self.inbound, msg)
         if rc == 0 and self.is_in_stalled and pipe_has_reopened(&self.inbound):
-            attention(self)
+            engine_attention(self)
     msg.source = self
     return rc
 
@@ -1113,7 +714,7 @@ cdef int engine_subscribe(engine_t *self, bint is_subscribe, const uint8_t *topi
     used = zmtp_head_read(head, head_bytes, &flags, &whole)
     rc = pipe_append_frame(&self.outbound, flags & ZMTP_COMMAND, head + used, head_bytes - used, topic, size)
     if rc == 0:
-        attention(self)
+        engine_attention(self)
     return rc
 
 
@@ -1170,13 +771,15 @@ cdef void engine_queued(engine_t *self, uint64_t *in_msgs, uint64_t *in_bytes, u
 
 
 cdef const uint8_t *engine_peer_id(engine_t *self, size_t *size) noexcept nogil:
+    cdef slice_t told
     cdef store_t *id
     if self.link != NULL:
         id = self.link.ids[1 - self.side]
         size[0] = id.size if id != NULL else 0
         return id.data if size[0] else NULL
-    size[0] = self.mechanism.peer_id.size
-    return self.mechanism.peer_id.at if size[0] else NULL
+    told = handshake_peer_id(&self.handshake)
+    size[0] = told.size
+    return told.at if told.size else NULL
 
 
 cdef void engine_set_hwm(engine_t *self, uint32_t sndhwm, uint32_t rcvhwm) noexcept nogil:
@@ -1185,4 +788,4 @@ cdef void engine_set_hwm(engine_t *self, uint32_t sndhwm, uint32_t rcvhwm) noexc
     self.outbound.hwm_msgs = sndhwm
     self.inbound.hwm_msgs = rcvhwm
     if self.is_in_stalled and pipe_has_reopened(&self.inbound):
-        attention(self)
+        engine_attention(self)

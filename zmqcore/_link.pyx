@@ -1,8 +1,8 @@
 # zmqcore/_link.pyx -- see the door for contracts.
 from libc.stdint cimport uint32_t
 from zmqcore._pipe cimport (
-    msg_t, pipe_append, pipe_drop, pipe_fini, pipe_has_reopened, pipe_init, pipe_is_full, pipe_pop, store_ref, store_t,
-    store_unref,
+    msg_t, pipe_append, pipe_drop, pipe_fini, pipe_has_reopened, pipe_init, pipe_is_full, pipe_pop, pipe_t, store_ref,
+    store_t, store_unref,
 )
 from zmqcore._reactor cimport mailbox_post, mailbox_ref, mailbox_t, mailbox_unref
 from zmqcore._sys cimport (
@@ -67,6 +67,11 @@ cdef uint32_t link_bound(const link_t *self, int reader) noexcept nogil:
     return sndhwm + rcvhwm
 
 
+cdef void link_keep_newest(pipe_t *pipe) noexcept nogil:
+    while pipe.msgs > 1:
+        pipe_drop(pipe)
+
+
 cdef void link_post(link_t *self, int side) noexcept nogil:
     # Under self.lock. The count for the post is given up by whoever takes it.
     if self.mailboxes[side] == NULL or self.is_gone[side]:
@@ -84,6 +89,8 @@ cdef int link_join(link_t *self, mailbox_t *binder, uint32_t sndhwm, uint32_t rc
     self.pipes[0].hwm_msgs = link_bound(self, 0)
     self.pipes[1].hwm_msgs = link_bound(self, 1)
     self.pipes[LINK_BINDER].is_full = False
+    if self.is_conflated[LINK_BINDER]:
+        link_keep_newest(&self.pipes[LINK_BINDER])
     link_ref(self)
     rc = mailbox_post(binder, &self.posts[LINK_BINDER])
     if rc <= 0:
@@ -133,10 +140,10 @@ cdef int link_push(link_t *self, int side, const msg_t *msg) noexcept nogil:
     if self.is_gone[reader]:
         pthread_mutex_unlock(&self.lock)
         return 0
-    if self.is_conflated[reader]:
-        while self.pipes[reader].msgs:
-            pipe_drop(&self.pipes[reader])
     rc = pipe_append(&self.pipes[reader], msg)
+    # After the append: without memory the older message stays.
+    if rc == 0 and self.is_conflated[reader]:
+        link_keep_newest(&self.pipes[reader])
     if rc == 0 and self.pipes[reader].msgs == 1:
         link_post(self, reader)
     pthread_mutex_unlock(&self.lock)

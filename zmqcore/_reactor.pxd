@@ -5,6 +5,7 @@
 #   R1  a watch is in the poll set exactly while is_added; its memory outlives the turn in which it was removed
 #   R2  timers: heap[i].slot == i + 1; a timer with slot 0 is in no heap
 #   R3  a mailbox that is armed and then gets a post or a ring has its fd readable
+#   R4  a post that was taken can be queued again while the taker still walks: the two lists share no link
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from zmqcore._sys cimport pthread_mutex_t, pthread_t
 
@@ -77,7 +78,8 @@ cdef void timers_run(timers_t *self, uint64_t now_us) noexcept nogil
 # --- mailbox: how other threads reach whoever drives a socket -------------------------------------------------------
 
 cdef struct post_t:             # intrusive; in at most one mailbox, once
-    post_t *next
+    post_t *next                # of those taken; the taker's
+    post_t *next_queued         # mailbox_t.lock, as is_queued
     bint is_queued
     void *arg
 
@@ -106,9 +108,11 @@ cdef int mailbox_post(mailbox_t *self, post_t *post) noexcept nogil
 cdef void mailbox_ring(mailbox_t *self) noexcept nogil
 # Announces sleep. Whether the owner may sleep (nothing came); when not, it is not armed.
 cdef bint mailbox_arm(mailbox_t *self) noexcept nogil
-# After the sleep: no more wake-ups through fd, and fd is drained if it was used.
+# After the sleep: no more wake-ups through fd, and fd is drained if it was used. A ring may write fd just after that; so the
+# owner calls it again when the watch reports fd, or it would be woken for ever.
 cdef void mailbox_disarm(mailbox_t *self) noexcept nogil
-# All posts, oldest first; clears pending.
+# All posts, oldest first, linked by next; clears pending. A post may be queued again from here on, so the taker has to walk
+# to the end before it takes again.
 cdef post_t *mailbox_take(mailbox_t *self) noexcept nogil
 
 cdef inline bint mailbox_has(mailbox_t *self) noexcept nogil:

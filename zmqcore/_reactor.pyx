@@ -341,9 +341,9 @@ cdef int mailbox_post(mailbox_t *self, post_t *post) noexcept nogil:
         rc = 0
     else:
         post.is_queued = True
-        post.next = NULL
+        post.next_queued = NULL
         if self.tail != NULL:
-            self.tail.next = post
+            self.tail.next_queued = post
         else:
             self.head = post
         self.tail = post
@@ -384,6 +384,8 @@ cdef post_t *mailbox_take(mailbox_t *self) noexcept nogil:
     self.tail = NULL
     post = head
     while post != NULL:
+        # A link of its own for the taker: without the lock it would follow those of posts that come back (R4).
+        post.next = post.next_queued
         post.is_queued = False
         post = post.next
     pthread_mutex_unlock(&self.lock)

@@ -14,7 +14,8 @@
 # Invariants
 #   K1  is_driven is set by exactly one thread at a time, under the lock; only that thread waits on the poll set
 #   K2  while nobody drives and the nest is not adopted, the mailbox is armed: whatever is posted wakes the I/O thread
-#   K3  a closed socket with no engines left, undriven, finishes exactly once
+#   K3  a closed socket with no engines left, undriven, finishes exactly once, after its monitor
+#   K4  who lets go of the lock, or sleeps, has sent the events that were queued, or another thread is at it
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from zmqcore._context cimport context_t, member_t
 from zmqcore._endpoint cimport endpoints_t
@@ -23,7 +24,7 @@ from zmqcore._options cimport options_t
 from zmqcore._pattern cimport pattern_t
 from zmqcore._pipe cimport msg_t, part_t
 from zmqcore._reactor cimport nest_t
-from zmqcore._sys cimport pthread_cond_t
+from zmqcore._sys cimport ENOTSOCK, ETERM, pthread_cond_t, zc_load
 
 cdef struct socket_t:
     host_t host                 # first: the lock lives here
@@ -83,17 +84,15 @@ cdef int socket_send(socket_t *self, msg_t *msg, int flags, bint is_whole, uint6
 # Takes the next part, or with is_whole all that is left of the message, into msg (empty before). has_more as RCVMORE.
 cdef int socket_recv(socket_t *self, msg_t *msg, bint is_whole, bint *has_more, uint64_t due_us) noexcept nogil
 
-# --- waiting for several ------------------------------------------------------------------------------------------------------
+# --- for _poll: a thread that waits for several sockets, in the driving seat of those that nobody else drives ---------------
 
-cdef struct poll_item_t:
-    socket_t *socket            # NULL: fd
-    int fd
-    short events                # SOCKET_POLLIN..., for an fd also 4 POLLERR, 8 POLLPRI
-    short revents
-    bint is_mine                # while waiting: this call drives the socket
-
-# Items with something to tell (revents); 0 at due_us (0: wait for ever, 1: do not wait); -EINTR; -ETERM; -ENOTSOCK; -ENOMEM.
-cdef int socket_poll(poll_item_t *items, int count, uint64_t due_us) noexcept nogil
+# The events of wanted that are there; may_look: read what lies in the kernel when there are none. -ETERM; -ENOTSOCK.
+cdef int socket_events(socket_t *self, int wanted, bint may_look) noexcept nogil
+# Before a wait: the fd that becomes readable when there is something to do; is_seated is set when the socket is the
+# caller's to drive, may_sleep is cleared when the wait must be a look only. -ETERM; -ENOTSOCK; -errno: not seated.
+cdef int socket_sit(socket_t *self, int wanted, bint *is_seated, bint *may_sleep) noexcept nogil
+# After it, when seated: reads and writes (has_events: the fd was readable) and leaves the seat.
+cdef void socket_stand(socket_t *self, bint has_events) noexcept nogil
 
 # --- for the proxy: one thread that drives several sockets for long ----------------------------------------------------------
 
@@ -106,3 +105,16 @@ cdef int socket_turn(socket_t *self) noexcept nogil
 cdef bint socket_may_sleep(socket_t *self) noexcept nogil
 # locked: writes what has been queued. UNLOCKS.
 cdef void socket_flush(socket_t *self) noexcept nogil
+
+# --- for the other half, _socket_monitor ------------------------------------------------------------------------------------
+
+# Takes the lock. 0; -ENOTSOCK, -ETERM (the lock is held all the same).
+cdef int socket_enter(socket_t *self) noexcept nogil
+# The end of every operation: wakes whoever waits for a change, sends events (K4), finishes a closed socket (K3), unlocks.
+cdef void socket_leave(socket_t *self) noexcept nogil
+
+# locked. 0; -ENOTSOCK; -ETERM.
+cdef inline int socket_check(const socket_t *self) noexcept nogil:
+    if self.is_closed:
+        return -ENOTSOCK
+    return -ETERM if zc_load(&self.is_stopped) else 0

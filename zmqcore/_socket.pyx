@@ -16,6 +16,7 @@ from zmqcore._limits cimport (
     ADOPTION_US, FLOOD_GAP_US, FLOOD_SENDS, REACTOR_EVENTS_MAX, WAITER_LOOK_US,
 )
 from zmqcore._link cimport LINK_BINDER, link_t, link_unref
+from zmqcore._monitor cimport monitor_is_due, monitor_is_over, monitor_stop
 from zmqcore._options cimport (
     OPTION_EVENTS, OPTION_FD, OPTION_LAST_ENDPOINT, OPTION_RCVHWM, OPTION_RCVMORE, OPTION_SNDHWM, OPTION_SUBSCRIBE,
     OPTION_TOPICS_COUNT, OPTION_UNSUBSCRIBE, options_fini, options_get, options_init, options_set,
@@ -30,11 +31,11 @@ from zmqcore._reactor cimport (
     mailbox_arm, mailbox_close, mailbox_disarm, mailbox_has, mailbox_ring, mailbox_take, nest_place, poller_close,
     poller_wait, post_t, ready_t,
 )
+from zmqcore._socket_monitor cimport socket_tell
 from zmqcore._sys cimport (
-    EAGAIN, EFSM, EINTR, EINVAL, ENOENT, ENOMEM, ENOTSOCK, ENOTSUP, ETERM, ETIMEDOUT, POLLERR, POLLIN, POLLOUT, POLLPRI,
-    calloc, errno, free, memcpy, poll, pollfd, pthread_cond_broadcast, pthread_cond_destroy, pthread_mutex_lock,
-    pthread_mutex_trylock, pthread_mutex_unlock, strlen, zc_add, zc_cond_init, zc_cond_wait_until, zc_load, zc_now_us,
-    zc_swap,
+    EAGAIN, EFSM, EINTR, EINVAL, ENOENT, ENOMEM, ENOTSOCK, ENOTSUP, ETIMEDOUT, calloc, free, memcpy,
+    pthread_cond_broadcast, pthread_cond_destroy, pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_unlock, strlen,
+    zc_add, zc_cond_init, zc_cond_wait_until, zc_now_us, zc_swap,
 )
 
 cdef host_ops_t host_table
@@ -230,7 +231,7 @@ cdef void socket_close(socket_t *self, const int32_t *linger_ms) noexcept nogil:
     wake_all(self)
     if not self.is_driven and self.nest.is_adopted:
         io_release(&self.nest)
-    leave_lock(self)
+    socket_leave(self)
 
 
 cdef void finish(socket_t *self) noexcept nogil:
@@ -266,13 +267,22 @@ cdef inline void wake_all(socket_t *self) noexcept nogil:
         mailbox_ring(self.host.mailbox)
 
 
-cdef void leave_lock(socket_t *self) noexcept nogil:
-    # The end of every operation: whoever waits for a change hears of it; the last one out finishes a closed socket.
+cdef inline bint is_done(const socket_t *self) noexcept nogil:
+    return (self.is_closed and not self.is_finished and not self.is_driven and self.host.turns == 0
+            and self.host.engines == NULL)
+
+
+cdef void socket_leave(socket_t *self) noexcept nogil:
+    # The end of every operation: whoever waits for a change hears of it, and the monitor of its events; the last one out
+    # finishes a closed socket.
     if self.is_changed:
         self.is_changed = False
         wake_all(self)
-    if (self.is_closed and not self.is_finished and not self.is_driven and self.host.turns == 0
-            and self.host.engines == NULL):
+    if is_done(self):
+        monitor_stop(&self.host.monitor)
+    if monitor_is_due(&self.host.monitor):
+        socket_tell(self)
+    if is_done(self) and monitor_is_over(&self.host.monitor):
         self.is_finished = True
         pthread_mutex_unlock(&self.host.lock)
         finish(self)
@@ -280,18 +290,12 @@ cdef void leave_lock(socket_t *self) noexcept nogil:
     pthread_mutex_unlock(&self.host.lock)
 
 
-cdef inline int check_open(socket_t *self) noexcept nogil:
-    if self.is_closed:
-        return -ENOTSOCK
-    return -ETERM if zc_load(&self.is_stopped) else 0
-
-
-cdef int enter(socket_t *self) noexcept nogil:
+cdef int socket_enter(socket_t *self) noexcept nogil:
     # Takes the lock. 0; -ENOTSOCK, -ETERM (the lock is held all the same).
     pthread_mutex_lock(&self.host.lock)
     if mailbox_has(self.host.mailbox):
         take_posts(self)
-    return check_open(self)
+    return socket_check(self)
 
 
 # --- mailbox -------------------------------------------------------------------------------------------------------------------
@@ -376,6 +380,9 @@ cdef int wait_for_change(socket_t *self, uint64_t due_us) noexcept nogil:
     cdef uint64_t until_us
     cdef int64_t timeout_us = -1
     cdef int rc
+    if monitor_is_due(&self.host.monitor):
+        socket_tell(self)
+        return 0
     if due_us:
         if now_us >= due_us:
             return -EAGAIN
@@ -432,7 +439,7 @@ cdef void on_nest_ready(void *arg) noexcept nogil:
     stop_driving(self)
     if not self.nest.is_adopted:
         arm_for_io(self)
-    leave_lock(self)
+    socket_leave(self)
 
 
 cdef nest_place on_tick(void *arg, uint64_t now_us) noexcept nogil:
@@ -454,17 +461,17 @@ cdef nest_place on_tick(void *arg, uint64_t now_us) noexcept nogil:
 # --- endpoints -----------------------------------------------------------------------------------------------------------------
 
 cdef int socket_bind(socket_t *self, const char *text, size_t size) noexcept nogil:
-    cdef int rc = enter(self)
+    cdef int rc = socket_enter(self)
     if rc == 0:
         rc = endpoints_bind(&self.endpoints, text, size)
         if self.is_closed:
             endpoints_close(&self.endpoints)
-    leave_lock(self)
+    socket_leave(self)
     return rc
 
 
 cdef int socket_connect(socket_t *self, const char *text, size_t size) noexcept nogil:
-    cdef int rc = enter(self)
+    cdef int rc = socket_enter(self)
     if rc == 0:
         rc = self.pattern.ops.admit(&self.pattern)
     if rc == 0:
@@ -474,23 +481,23 @@ cdef int socket_connect(socket_t *self, const char *text, size_t size) noexcept 
         host_attend(&self.host)
         if self.is_closed:
             endpoints_close(&self.endpoints)
-    leave_lock(self)
+    socket_leave(self)
     return rc
 
 
 cdef int socket_unbind(socket_t *self, const char *text, size_t size) noexcept nogil:
-    cdef int rc = enter(self)
+    cdef int rc = socket_enter(self)
     if rc == 0:
         rc = endpoints_unbind(&self.endpoints, text, size)
-    leave_lock(self)
+    socket_leave(self)
     return rc
 
 
 cdef int socket_disconnect(socket_t *self, const char *text, size_t size) noexcept nogil:
-    cdef int rc = enter(self)
+    cdef int rc = socket_enter(self)
     if rc == 0:
         rc = endpoints_disconnect(&self.endpoints, text, size)
-    leave_lock(self)
+    socket_leave(self)
     return rc
 
 
@@ -504,7 +511,7 @@ cdef void spread_hwm(socket_t *self) noexcept nogil:
 
 
 cdef int socket_set(socket_t *self, int32_t option, const void *at, size_t size) noexcept nogil:
-    cdef int rc = enter(self)
+    cdef int rc = socket_enter(self)
     if rc == 0:
         rc = options_set(&self.options, option, at, size)
         if rc == -ENOENT:
@@ -514,7 +521,7 @@ cdef int socket_set(socket_t *self, int32_t option, const void *at, size_t size)
         elif rc == 0 and (option == OPTION_SNDHWM or option == OPTION_RCVHWM):
             spread_hwm(self)
         host_attend(&self.host)
-    leave_lock(self)
+    socket_leave(self)
     return rc
 
 
@@ -574,12 +581,12 @@ cdef int get_own(socket_t *self, int32_t option, void *at, size_t *size) noexcep
 
 
 cdef int socket_get(socket_t *self, int32_t option, void *at, size_t *size) noexcept nogil:
-    cdef int rc = enter(self)
+    cdef int rc = socket_enter(self)
     if rc == 0:
         rc = options_get(&self.options, option, at, size)
         if rc == -ENOENT:
             rc = get_own(self, option, at, size)
-    leave_lock(self)
+    socket_leave(self)
     return rc
 
 
@@ -627,11 +634,11 @@ cdef int wait_or_look(socket_t *self, uint64_t due_us, bint *has_looked) noexcep
         if has_looked[0] or not look(self):
             return -EAGAIN
         has_looked[0] = True
-        return check_open(self)
+        return socket_check(self)
     rc = wait_for_change(self, due_us)
     if rc == 0 and mailbox_has(self.host.mailbox):
         take_posts(self)
-    return rc if rc != 0 else check_open(self)
+    return rc if rc != 0 else socket_check(self)
 
 
 cdef int try_send(socket_t *self, msg_t *msg, uint64_t due_us) noexcept nogil:
@@ -705,7 +712,7 @@ cdef int send_part(socket_t *self, msg_t *msg, int flags, uint64_t due_us) noexc
 
 
 cdef int socket_send(socket_t *self, msg_t *msg, int flags, bint is_whole, uint64_t due_us) noexcept nogil:
-    cdef int rc = enter(self)
+    cdef int rc = socket_enter(self)
     if rc == 0 and not self.pattern.ops.can_send:
         rc = -ENOTSUP
     if rc == 0 and self.pattern.ops.is_strict and self.incoming_next < self.incoming.count:
@@ -719,7 +726,7 @@ cdef int socket_send(socket_t *self, msg_t *msg, int flags, bint is_whole, uint6
         msg_clear(msg)
         if host_needs_attention(&self.host):
             flush_sends(self)
-    leave_lock(self)
+    socket_leave(self)
     return rc
 
 
@@ -740,7 +747,7 @@ cdef int fetch(socket_t *self, uint64_t due_us) noexcept nogil:
 
 cdef int socket_recv(socket_t *self, msg_t *msg, bint is_whole, bint *has_more, uint64_t due_us) noexcept nogil:
     cdef part_t *part
-    cdef int rc = enter(self)
+    cdef int rc = socket_enter(self)
     self.sends_in_row = 0
     if rc == 0 and not self.pattern.ops.can_recv:
         rc = -ENOTSUP
@@ -763,162 +770,70 @@ cdef int socket_recv(socket_t *self, msg_t *msg, bint is_whole, bint *has_more, 
         if not self.has_more:
             self.incoming_next = 0
             msg_clear(&self.incoming)
-    leave_lock(self)
+    socket_leave(self)
     return rc
 
 
-# --- waiting for several -----------------------------------------------------------------------------------------------------
+# --- for _poll ---------------------------------------------------------------------------------------------------------------
 
-cdef int look_at(poll_item_t *item, bint may_look) noexcept nogil:
-    # Fills revents of a socket item. 0; -ETERM; -ENOTSOCK.
-    cdef socket_t *socket = item.socket
-    cdef int rc = enter(socket)
-    item.revents = 0
+cdef int socket_events(socket_t *self, int wanted, bint may_look) noexcept nogil:
+    cdef int rc = socket_enter(self)
     if rc == 0:
-        item.revents = item.events & events_of(socket)
-        if item.revents == 0 and may_look and look(socket):
-            item.revents = item.events & events_of(socket)
-        host_attend(&socket.host)
-    leave_lock(socket)
+        rc = wanted & events_of(self)
+        if rc == 0 and may_look and look(self):
+            rc = wanted & events_of(self)
+        host_attend(&self.host)
+    socket_leave(self)
     return rc
 
 
-cdef int prepare(poll_item_t *item, pollfd *slot, bint *may_sleep) noexcept nogil:
-    cdef socket_t *socket = item.socket
-    cdef int rc
-    item.is_mine = False
-    slot.revents = 0
-    if socket == NULL:
-        slot.fd = item.fd
-        slot.events = (POLLIN if item.events & 1 else 0) | (POLLOUT if item.events & 2 else 0) | (
-            POLLPRI if item.events & 8 else 0)
-        return 0
-    rc = enter(socket)
+cdef int socket_sit(socket_t *self, int wanted, bint *is_seated, bint *may_sleep) noexcept nogil:
+    cdef int rc = socket_enter(self)
     if rc == 0:
-        rc = host_open(&socket.host)
+        rc = host_open(&self.host)
     if rc == 0:
-        slot.fd = socket.host.poller.fd
-        slot.events = POLLIN
-        if not socket.is_driven:
-            item.is_mine = True
-            io_adopt(&socket.nest)
-            socket.is_driven = True
-            if host_needs_attention(&socket.host) or not mailbox_arm(socket.host.mailbox):
+        rc = self.host.poller.fd
+        if not self.is_driven:
+            is_seated[0] = True
+            io_adopt(&self.nest)
+            self.is_driven = True
+            if host_needs_attention(&self.host) or not mailbox_arm(self.host.mailbox):
                 may_sleep[0] = False
             else:
-                socket.is_asleep = True
+                self.is_asleep = True
         # Between the first look and now something may have come.
-        if item.events & events_of(socket):
+        if wanted & events_of(self):
             may_sleep[0] = False
-    leave_lock(socket)
+    socket_leave(self)
     return rc
 
 
-cdef void conclude(poll_item_t *item, pollfd *slot) noexcept nogil:
-    cdef socket_t *socket = item.socket
-    if socket == NULL:
-        item.revents = 0
-        if slot.revents & POLLIN:
-            item.revents |= 1
-        if slot.revents & POLLOUT:
-            item.revents |= 2
-        if slot.revents & POLLPRI:
-            item.revents |= 8
-        if slot.revents & ~(POLLIN | POLLOUT | POLLPRI):
-            item.revents |= 4
-        return
-    if not item.is_mine:
-        return
-    pthread_mutex_lock(&socket.host.lock)
-    if socket.is_asleep:
-        socket.is_asleep = False
-        mailbox_disarm(socket.host.mailbox)
-    if slot.revents or mailbox_has(socket.host.mailbox) or host_needs_attention(&socket.host):
-        drive(socket, 0)
-    stop_driving(socket)
-    leave_lock(socket)
-
-
-cdef int poll_once(poll_item_t *items, pollfd *slots, int count, uint64_t due_us) noexcept nogil:
-    # Drives all sockets of the items for one wait. 0; -EINTR; -errno.
-    cdef bint may_sleep = True
-    cdef bint is_shared = False
-    cdef int prepared = 0
-    cdef int rc = 0
-    cdef int timeout_ms = -1
-    cdef uint64_t now_us
-    while prepared < count and rc == 0:
-        rc = prepare(&items[prepared], &slots[prepared], &may_sleep)
-        is_shared = is_shared or (items[prepared].socket != NULL and not items[prepared].is_mine)
-        prepared += 1
-    if rc == 0:
-        now_us = zc_now_us()
-        if not may_sleep or due_us == 1 or (due_us and now_us >= due_us):
-            timeout_ms = 0
-        elif due_us:
-            timeout_ms = <int>((due_us - now_us + 999) // 1000) if due_us - now_us < 2000000000000LL else 2000000000
-        if is_shared and (timeout_ms < 0 or timeout_ms > 10):
-            # Another thread drives one of them and may take its events before we see them.
-            timeout_ms = 10
-        if poll(slots, count, timeout_ms) < 0:
-            rc = -errno
-    for i in range(prepared):
-        if rc < 0:
-            slots[i].revents = 0
-        conclude(&items[i], &slots[i])
-    return rc
-
-
-cdef int socket_poll(poll_item_t *items, int count, uint64_t due_us) noexcept nogil:
-    cdef pollfd *slots = <pollfd *>calloc(count + 1, sizeof(pollfd))
-    cdef bint is_last = False
-    cdef int ready, i
-    cdef int rc = 0
-    if slots == NULL:
-        return -ENOMEM
-    while True:
-        ready = 0
-        for i in range(count):
-            if items[i].socket != NULL:
-                rc = look_at(&items[i], due_us == 1 and not is_last)
-                if rc != 0:
-                    free(slots)
-                    return rc
-            if items[i].revents:
-                ready += 1
-        if is_last or ((ready or due_us == 1) and not has_fds(items, count)):
-            break
-        is_last = ready or due_us == 1 or (due_us and zc_now_us() >= due_us)
-        rc = poll_once(items, slots, count, 1 if is_last else due_us)
-        if rc != 0:
-            break
-    free(slots)
-    return ready if rc == 0 else rc
-
-
-cdef bint has_fds(const poll_item_t *items, int count) noexcept nogil:
-    cdef int i
-    for i in range(count):
-        if items[i].socket == NULL:
-            return True
-    return False
+cdef void socket_stand(socket_t *self, bint has_events) noexcept nogil:
+    pthread_mutex_lock(&self.host.lock)
+    if self.is_asleep:
+        self.is_asleep = False
+        mailbox_disarm(self.host.mailbox)
+    if has_events or mailbox_has(self.host.mailbox) or host_needs_attention(&self.host):
+        drive(self, 0)
+    stop_driving(self)
+    socket_leave(self)
 
 
 # --- for the proxy -------------------------------------------------------------------------------------------------------------
 
 cdef int socket_seize(socket_t *self) noexcept nogil:
-    cdef int rc = enter(self)
+    cdef int rc = socket_enter(self)
     while rc == 0 and self.is_driven:
         self.waiters += 1
         zc_cond_wait_until(&self.cond, &self.host.lock, zc_now_us() + WAITER_LOOK_US)
         self.waiters -= 1
-        rc = check_open(self)
+        rc = socket_check(self)
     if rc == 0:
         rc = host_open(&self.host)
     if rc == 0:
         io_adopt(&self.nest)
         self.is_driven = True
-    leave_lock(self)
+    socket_leave(self)
     return rc
 
 
@@ -927,7 +842,7 @@ cdef void socket_release(socket_t *self) noexcept nogil:
     self.is_asleep = False
     mailbox_disarm(self.host.mailbox)
     stop_driving(self)
-    leave_lock(self)
+    socket_leave(self)
 
 
 cdef int socket_turn(socket_t *self) noexcept nogil:
@@ -937,19 +852,16 @@ cdef int socket_turn(socket_t *self) noexcept nogil:
         self.is_asleep = False
         mailbox_disarm(self.host.mailbox)
     drive(self, 0)
-    rc = check_open(self)
-    if self.is_changed:
-        self.is_changed = False
-        if self.waiters:
-            pthread_cond_broadcast(&self.cond)
-    pthread_mutex_unlock(&self.host.lock)
+    rc = socket_check(self)
+    socket_leave(self)
     return rc
 
 
 cdef bint socket_may_sleep(socket_t *self) noexcept nogil:
     cdef bint may = False
     pthread_mutex_lock(&self.host.lock)
-    if not host_needs_attention(&self.host) and check_open(self) == 0 and mailbox_arm(self.host.mailbox):
+    if (not host_needs_attention(&self.host) and not monitor_is_due(&self.host.monitor) and socket_check(self) == 0
+            and mailbox_arm(self.host.mailbox)):
         self.is_asleep = True
         may = True
     pthread_mutex_unlock(&self.host.lock)

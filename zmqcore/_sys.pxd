@@ -96,6 +96,7 @@ cdef extern from "<string.h>" nogil:
     char *strrchr(const char *text, int c)
     int strcmp(const char *a, const char *b)
     int strncmp(const char *a, const char *b, size_t size)
+    char *strstr(const char *text, const char *part)
 
 cdef extern from "<stdlib.h>" nogil:
     void *malloc(size_t size)

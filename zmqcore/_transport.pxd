@@ -63,6 +63,10 @@ cdef int transport_connected(int fd) noexcept nogil
 # Accepts one connection and applies the options. 0 and a non-blocking close-on-exec fd; -EAGAIN none waiting; other -errno.
 cdef int transport_accept(int listen_fd, transport_kind kind, const transport_options_t *options, int *fd) noexcept nogil
 
+# The endpoint text of an fd's own end, listening or connected; takes ENDPOINT_BYTES_MAX. 0; -EINVAL when the fd is of
+# another kind; -errno.
+cdef int transport_own_text(int fd, transport_kind kind, char *out) noexcept nogil
+
 # The peer's address as ZAP and 'Peer-Address' show it ("127.0.0.1"; "" for ipc); NUL-terminated, cut to size.
 cdef void transport_peer(int fd, transport_kind kind, char *out, size_t size) noexcept nogil
 

@@ -368,8 +368,7 @@ cdef int tcp_set_connected(int fd, const transport_options_t *options) noexcept 
 
 # --- listen ----------------------------------------------------------------------------------------------------------
 
-# The endpoint of a bound fd as ZMQ_LAST_ENDPOINT shows it. 0; -EINVAL when the fd is of another kind; -errno.
-cdef int bound_text(int fd, transport_kind kind, char *resolved) noexcept nogil:
+cdef int transport_own_text(int fd, transport_kind kind, char *out) noexcept nogil:
     cdef net_address_t own
     cdef char path[IPC_PATH_BYTES_MAX + 2]
     cdef int family
@@ -378,10 +377,10 @@ cdef int bound_text(int fd, transport_kind kind, char *resolved) noexcept nogil:
         return rc
     family = net_address_family(&own)
     if kind == TRANSPORT_TCP and (family == AF_INET or family == AF_INET6):
-        return tcp_text(&own, resolved, ENDPOINT_BYTES_MAX)
+        return tcp_text(&own, out, ENDPOINT_BYTES_MAX)
     if kind == TRANSPORT_IPC and family == AF_UNIX:
         net_address_path(&own, path, sizeof(path))
-        snprintf(resolved, ENDPOINT_BYTES_MAX, "ipc://%s", path)
+        snprintf(out, ENDPOINT_BYTES_MAX, "ipc://%s", path)
         return 0
     return -EINVAL
 
@@ -405,7 +404,7 @@ cdef int tcp_listen(const address_t *address, const transport_options_t *options
     if rc == 0:
         rc = net_listen(fd, options.backlog)
     if rc == 0:
-        rc = bound_text(fd, TRANSPORT_TCP, resolved)
+        rc = transport_own_text(fd, TRANSPORT_TCP, resolved)
     if rc < 0:
         close(fd)
         return rc
@@ -473,7 +472,7 @@ cdef int ipc_listen_at(const char *path, const transport_options_t *options, cha
     if rc == 0:
         rc = net_listen(fd, options.backlog)
     if rc == 0:
-        rc = bound_text(fd, TRANSPORT_IPC, resolved)
+        rc = transport_own_text(fd, TRANSPORT_IPC, resolved)
     if rc < 0:
         close(fd)
         return rc
@@ -501,7 +500,7 @@ cdef int transport_listen(const address_t *address, const transport_options_t *o
     resolved[0] = 0
     if options.use_fd != -1:
         # Somebody else's until this call succeeds: never closed here.
-        rc = bound_text(options.use_fd, address.kind, resolved)
+        rc = transport_own_text(options.use_fd, address.kind, resolved)
         if rc == 0:
             rc = net_prepare(options.use_fd)
         if rc == 0:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from . import _core
-from .constants import Errno, OptionType, PollEvent, SocketOption, SocketType, option_type
+from .constants import Errno, Event, OptionType, PollEvent, SocketOption, SocketType, option_type
 from .errors import ZMQBindError, ZMQError
 from .options import checked_value, is_declared
 
@@ -60,6 +60,7 @@ class Socket(_core.Socket):
     # Stays 0 when __init__ fails, so that __del__ knows that there is nothing to close.
     _pid: int = 0
     copy_threshold: int = COPY_THRESHOLD
+    _monitor_socket: Socket | None = None
 
     if TYPE_CHECKING:
 
@@ -152,6 +153,28 @@ class Socket(_core.Socket):
             else:
                 return port
         raise ZMQBindError(f"no free port found from {min_port} to {max_port - 1} at {addr}")
+
+    # --- monitor ---------------------------------------------------------------------------------------------------
+
+    def get_monitor_socket(self, events: int | None = None, addr: str | None = None) -> Socket:
+        """A connected PAIR socket that receives this socket's events (default: all); the same one until it is closed.
+
+        zmqcore.monitor.recv_monitor_message() reads it. addr: an inproc endpoint, for other monitors to be told of.
+        """
+        if self._monitor_socket is not None and not self._monitor_socket.closed:
+            return self._monitor_socket
+        if addr is None:
+            addr = f"inproc://monitor.s-{self.underlying:x}"
+        self.monitor(addr, Event.ALL if events is None else events)
+        receiver = self.context.socket(SocketType.PAIR)
+        receiver.connect(addr)
+        self._monitor_socket = receiver
+        return receiver
+
+    def disable_monitor(self) -> None:
+        """Ends the monitor: its socket gets MONITOR_STOPPED as the last event, and is yours to close."""
+        self._monitor_socket = None
+        self.monitor(None, 0)
 
     # --- options ---------------------------------------------------------------------------------------------------
 

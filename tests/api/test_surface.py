@@ -26,8 +26,7 @@ NOT_HERE = {
     "Frame": {"group", "routing_id", "tracker_event"},
     "MessageTracker": set(),
     "Poller": set(),
-    # Monitors come with a later version.
-    "Socket": {"disable_monitor", "get_monitor_socket", "join", "leave", "monitor", "shadow"},
+    "Socket": {"join", "leave", "shadow"},
 }
 DRAFT_PARAMETERS = {"group", "routing_id"}
 

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-import json
-import os
 import random
-import shutil
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -18,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from tests.native import _probe_trie as probe
+from tests.unit.shim import address_of_fail_after, run_with_shim
 
 FIRST = probe.FIRST_OF_TOPIC | probe.FIRST_OF_WHO
 LAST = probe.LAST_OF_WHO | probe.LAST_OF_TOPIC
@@ -305,30 +301,9 @@ def test_a_hundred_thousand_topics_of_ten_subscribers_each() -> None:
 
 # --- no memory ---------------------------------------------------------------------------------------------------
 
-SHIM = """
-#include <errno.h>
-#include <stddef.h>
-extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t);
-extern void __libc_free(void *);
-static long left = -1;
-static long live;
-void fail_after(long calls) { left = calls; }
-long live_blocks(void) { return __atomic_load_n(&live, __ATOMIC_RELAXED); }
-static void *taken(void *p) { if (p) __atomic_add_fetch(&live, 1, __ATOMIC_RELAXED); return p; }
-void free(void *p) { if (p) __atomic_sub_fetch(&live, 1, __ATOMIC_RELAXED); __libc_free(p); }
-static int fails(void) { return left >= 0 && (left == 0 || left-- == 0); }
-void *malloc(size_t n) { if (fails()) { errno = ENOMEM; return NULL; } return taken(__libc_malloc(n)); }
-void *calloc(size_t n, size_t m) { if (fails()) { errno = ENOMEM; return NULL; } return taken(__libc_calloc(n, m)); }
-void *realloc(void *p, size_t n) {
-    if (fails()) { errno = ENOMEM; return NULL; }
-    return p ? __libc_realloc(p, n) : taken(__libc_realloc(p, n));
-}
-"""
-
-
 def run_without_memory(shim: ctypes.CDLL) -> dict[str, int]:
     """Refuses each allocation of trie_add once, all through a long random life. How often each thing happened."""
-    fail_after = ctypes.cast(shim.fail_after, ctypes.c_void_p).value
+    fail_after = address_of_fail_after(shim)
     rng = random.Random(1)
     trie, model = probe.Trie(), Model()
     seen: Counter[str] = Counter()
@@ -385,36 +360,14 @@ def run_to_count_blocks(shim: ctypes.CDLL) -> dict[str, int]:
     return seen
 
 
-def run_with_shim(tmp_path: Path, function: str) -> dict[str, int]:
-    """Runs a function of this module in a process of its own, with the shim in front of the C library."""
-    compiler = shutil.which("cc")
-    if compiler is None or sys.platform != "linux" or "LD_PRELOAD" in os.environ:
-        pytest.skip("needs a C compiler and a C library that nothing else shadows (a sanitizer does)")
-    source, shim = tmp_path / "shim.c", tmp_path / "shim.so"
-    source.write_text(SHIM)
-    built = subprocess.run([compiler, "-shared", "-fPIC", "-o", shim, source], capture_output=True, text=True)
-    if built.returncode != 0:
-        pytest.skip(f"the C library cannot be shadowed: {built.stderr}")
-    root = Path(__file__).parents[2]
-    code = (
-        "import ctypes, json; from tests.unit import test_trie as t;"
-        f"print(json.dumps(t.{function}(ctypes.CDLL({str(shim)!r}))))"
-    )
-    env = {**os.environ, "LD_PRELOAD": str(shim), "PYTHONPATH": str(root)}
-    done = subprocess.run([sys.executable, "-c", code], env=env, cwd=root, capture_output=True, text=True, timeout=50)
-    assert done.returncode == 0, done.stderr
-    seen: dict[str, int] = json.loads(done.stdout)
-    return seen
-
-
 def test_without_memory_nothing_changes(tmp_path: Path) -> None:
-    seen = run_with_shim(tmp_path, "run_without_memory")
+    seen = run_with_shim(tmp_path, __name__, "run_without_memory")
     assert seen["init refused"] == 3
     assert seen["most refusals of one add"] >= 6 and seen["add refused"] > 500 and seen["removed"] > 300
 
 
 def test_every_block_goes_back(tmp_path: Path) -> None:
-    seen = run_with_shim(tmp_path, "run_to_count_blocks")
+    seen = run_with_shim(tmp_path, __name__, "run_to_count_blocks")
     slack = 200  # the interpreter's own blocks come and go
     assert seen["taken"] > 10_000
     for how in ("remove", "remove_who", "fini"):

@@ -1,0 +1,350 @@
+"""What does a message cost a proxy, and how many go through it a second?
+
+    python bench/proxy.py                                       the cases of the goals, and a table against them
+    python bench/proxy.py --cases streamer-1x1-64,queue-32x4-64-ipc --impl zmqcore,pyzmq,bare --rounds 7
+    python bench/proxy.py --cases all --rounds 3                every case
+
+The proxy is the only ZeroMQ in the run: sources, sinks, clients and workers are raw ZMTP peers (load.c) that are
+cheaper than any proxy. Contenders: the proxy of zmqcore, of pyzmq (libzmq), of pyomq, and `bare` (forward.c), which is
+no proxy but the limit for one that uses one thread and knows only frames. A libzmq proxy settles into one of several
+speeds for its whole life, so every sample has a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import common
+
+IMPLS = ("zmqcore", "pyzmq", "pyomq", "bare")
+BYTES_MAX = 1 << 30
+CASE_LIMIT_S = 40
+WINDOW = 64  # requests in flight a client, when pipelined
+TYPES = {"streamer": ("PULL", "PUSH"), "forwarder": ("XSUB", "XPUB"), "queue": ("ROUTER", "DEALER")}
+SIZES = (16, 64, 1024, 65536, 1048576)
+CASE_FORM = re.compile(r"(streamer|forwarder|queue)-(\d+)x(\d+)-(\d+)(-ipc)?(-turns)?(?:-topics(\d+))?(?:-spin(\d+))?")
+
+
+@dataclass(frozen=True)
+class Case:
+    """MODEL-FRONTxBACK-SIZE[-ipc][-turns][-topicsN][-spinN].
+
+    A queue with one client asks one request at a time, else WINDOW a client. `turns`: one message from each source in
+    turn, the next turn when the sink has them all. `topics`: that many subscriptions over all subscribers, one matches
+    a message. `spin`: SPIN_US on both sockets, where the implementation has it.
+    """
+
+    name: str
+    model: str
+    front: int
+    back: int
+    size: int
+    is_ipc: bool
+    is_turns: bool
+    topics: int
+    spin_us: int
+
+    @classmethod
+    def parse(cls, name: str) -> Case:
+        form = CASE_FORM.fullmatch(name)
+        if form is None:
+            raise ValueError(f"no such case: {name}")
+        model, *peers, ipc, turns, topics, spin = form.groups()
+        front, back, size = map(int, peers)
+        return cls(name, model, front, back, size, bool(ipc), bool(turns), int(topics or 0), int(spin or 0))
+
+    def count(self, wanted: int) -> int:
+        """Messages that enter the proxy in one sample, so that every case takes about a second or two."""
+        if self.model == "queue":
+            wanted = wanted // 200 if self.front == 1 else wanted // 10
+        elif self.is_turns:
+            wanted = wanted // 20 if self.front >= 100 else wanted // 200
+        elif self.topics:
+            return max(1, wanted // 4 // self.topics) * self.topics
+        elif self.model == "forwarder":
+            wanted //= self.back
+        return max(self.front, min(wanted, BYTES_MAX // self.size) // self.front * self.front)
+
+    @property
+    def copies(self) -> int:
+        """How many of them leave it for one that enters."""
+        return self.back if self.model == "forwarder" and not self.topics else 1
+
+    def has(self, impl: str) -> bool:
+        """Whether the contender can play it: bare knows no topics."""
+        return not (impl == "bare" and self.topics)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What zmqcore is to reach beside pyzmq: a ratio of speed (at least) or of a figure (at most)."""
+
+    case: str
+    what: str
+    figure: str | None  # None: speed
+    bound: float
+
+    def is_met(self, ratio: float) -> bool:
+        return ratio >= self.bound if self.figure is None else ratio <= self.bound
+
+    def ratios(self, row: common.Row) -> list[float]:
+        return row.ratios if self.figure is None else row.figure_ratios.get(self.figure, [])
+
+
+CPU, ROUND_TRIP = "proxy_ns", "p50_us"
+GOALS = (
+    Goal("streamer-1x1-64", "throughput", None, 8),
+    Goal("streamer-1x1-64", "CPU", CPU, 1 / 8),
+    Goal("streamer-1x1-1024", "throughput", None, 3),
+    Goal("streamer-1x1-1024", "CPU", CPU, 1 / 3),
+    Goal("streamer-1x1-65536", "throughput", None, 1.5),
+    Goal("streamer-1x1-65536", "CPU", CPU, 0.65),
+    Goal("streamer-4x4-64", "throughput", None, 5),
+    Goal("streamer-4x4-64", "CPU", CPU, 1 / 5),
+    Goal("forwarder-1x8-64", "delivered", None, 4),
+    Goal("forwarder-1x8-64", "CPU", CPU, 1 / 4),
+    Goal("queue-32x4-64", "round trips", None, 4),
+    Goal("queue-32x4-64", "CPU", CPU, 1 / 4),
+    Goal("queue-1x1-64", "round trip p50", ROUND_TRIP, 0.60),
+    Goal("queue-1x1-64", "CPU", CPU, 0.45),
+    Goal("queue-1x1-64-spin50", "round trip p50", ROUND_TRIP, 0.40),
+    Goal("forwarder-1x10-64-topics100000", "CPU", CPU, 1 / 3),
+    Goal("streamer-1000x1-64-turns", "CPU", CPU, 0.6),
+)
+
+
+def all_cases() -> list[str]:
+    names = [f"streamer-{peers}-{size}{on}" for on in ("", "-ipc") for peers in ("1x1", "4x4") for size in SIZES]
+    names += [f"streamer-{sources}x1-64" for sources in (10, 100, 1000)]
+    names += [f"streamer-{sources}x1-64-turns" for sources in (1, 10, 100, 1000)]
+    names += [f"forwarder-1x{subscribers}-{size}" for subscribers in (1, 8, 64) for size in (64, 1024)]
+    names += ["forwarder-1x8-64-ipc", "forwarder-1x64-64-topics64", "forwarder-1x10-64-topics100000"]
+    names += ["queue-1x1-64", "queue-1x1-64-spin50", "queue-1x1-1024", "queue-1x1-64-ipc"]
+    names += ["queue-32x4-64", "queue-32x4-1024", "queue-32x4-64-ipc"]
+    return names
+
+
+# --- in the proxy's process -------------------------------------------------------------------------------------------
+
+
+def run_proxy(config: dict[str, Any]) -> None:
+    zmq = common.implementation(config["impl"])
+    context = zmq.Context()
+    front, back = (context.socket(getattr(zmq, name)) for name in TYPES[config["model"]])
+    for socket in (front, back):
+        if config["hwm"] is not None:
+            socket.setsockopt(zmq.SNDHWM, config["hwm"])
+            socket.setsockopt(zmq.RCVHWM, config["hwm"])
+        if config["spin_us"] and hasattr(zmq, "SPIN_US"):
+            socket.setsockopt(zmq.SPIN_US, config["spin_us"])
+    if config["model"] == "forwarder" and not config["drop"]:
+        if hasattr(zmq, "XPUB_NODROP"):
+            back.setsockopt(zmq.XPUB_NODROP, 1)
+        elif hasattr(zmq, "OMQ_ON_MUTE"):  # pyomq's name for it
+            back.setsockopt(zmq.OMQ_ON_MUTE, zmq.OMQ_ON_MUTE_BLOCK)
+    if config["topics"]:
+        front.setsockopt(zmq.SNDHWM, 0)  # libzmq would drop subscriptions on their way up
+    for socket, endpoint in ((front, config["front"]), (back, config["back"])):
+        socket.bind(endpoint)
+    common.emit(front=common.endpoint_of(zmq, front), back=common.endpoint_of(zmq, back))
+    zmq.proxy(front, back)
+
+
+# --- one sample -------------------------------------------------------------------------------------------------------
+
+
+class Run:
+    """One sample: a fresh proxy and its peers."""
+
+    def __init__(self, case: Case, impl: str, options: argparse.Namespace) -> None:
+        self.case, self.impl, self.options = case, impl, options
+        self.count = case.count(options.count)
+        self.deadline = time.monotonic() + CASE_LIMIT_S
+        self.children = common.Children()
+
+    def start_proxy(self, directory: str) -> dict[str, Any]:
+        case = self.case
+        ends = {name: f"ipc://{directory}/{name}" if case.is_ipc else "tcp://127.0.0.1:*" for name in ("front", "back")}
+        if self.impl == "bare":
+            arguments = [f"mode={case.model}", f"size={case.size + 64}", f"spin_us={case.spin_us}"]
+            arguments += [f"seconds={CASE_LIMIT_S}"]
+            arguments += [f"{name}={end}" for name, end in ends.items() if case.is_ipc]
+            self.proxy = self.children.program([common.native("forward"), *arguments], "proxy (bare)")
+        else:
+            config = {"impl": self.impl, "model": case.model, "hwm": self.options.hwm, "drop": self.options.drop}
+            config |= {"topics": case.topics, "spin_us": case.spin_us, **ends}
+            self.proxy = self.children.python(__file__, "proxy", config)
+        return self.proxy.message(self.deadline)
+
+    def load(self, role: str, at: str, peers: int, **more: object) -> common.Child:
+        arguments = {"role": role, "at": at, "peers": peers, "size": self.case.size, "count": self.count}
+        arguments |= {"topics": self.case.topics, "seconds": CASE_LIMIT_S, **more}
+        command = [common.native("load"), *(f"{name}={value}" for name, value in arguments.items())]
+        return self.children.program(command, f"load {role}")
+
+    def play(self, measured: str, *loads: common.Child) -> common.Sample:
+        """From the moment when all peers are ready to the report of the role that measures."""
+        for load in loads:
+            if load.line(self.deadline) != "ready":
+                raise common.BenchError(f"{load.name} is not ready")
+        cpu_s, generator_s = self.proxy.cpu_s(), sum(load.cpu_s() for load in loads)
+        for load in loads:
+            load.tell("go")
+        result = next(load for load in loads if load.name == f"load {measured}").message(self.deadline)
+        cpu_s, generator_s = self.proxy.cpu_s() - cpu_s, sum(load.cpu_s() for load in loads) - generator_s
+        if result["wrong"]:
+            raise common.BenchError(f"{result['wrong']} wrong frames or replies")
+        received, seconds = result["received"], result["seconds"]
+        if not received:
+            raise common.BenchError("nothing arrived")
+        figures = {
+            "MB_s": received / seconds * self.case.size / 1e6,
+            "proxy_ns": 1e9 * cpu_s / received,
+            "proxy_cpu": 100 * cpu_s / seconds,
+            "load_ns": 1e9 * generator_s / received,
+        }
+        figures |= {name: result[name] for name in ("p50_us", "p99_us") if name in result}
+        return common.Sample(received / seconds, self.count * self.case.copies - received, figures)
+
+    def sample(self) -> common.Sample:
+        case = self.case
+        with tempfile.TemporaryDirectory() as directory, self.children:
+            ends = self.start_proxy(directory)
+            front, back = ends["front"], ends["back"]
+            if case.is_turns:
+                return self.play("turns", self.load("turns", front, case.front, back=back))
+            if case.model == "streamer":
+                sink = self.load("pull", back, case.back)
+                return self.play("pull", sink, self.load("push", front, case.front))
+            if case.model == "forwarder":
+                source = self.load("pub", front, case.front, ready=case.back)
+                return self.play("sub", self.load("sub", back, case.back), source)
+            worker = self.load("worker", back, case.back)
+            window = 1 if case.front == 1 else self.options.window
+            return self.play("client", worker, self.load("client", front, case.front, window=window))
+
+
+def measure(case: Case, options: argparse.Namespace, impl: str) -> common.Sample:
+    return Run(case, impl, options).sample()
+
+
+# --- report -----------------------------------------------------------------------------------------------------------
+
+
+def goal_lines(rows: Sequence[common.Row]) -> list[dict[str, Any]]:
+    found = {(row.case, row.impl): row for row in rows}
+    lines = []
+    for goal in GOALS:
+        row = found.get((goal.case, "zmqcore"))
+        ratio = common.spread(goal.ratios(row)) if row else None
+        if ratio is None:
+            continue
+        beside = {impl: found[goal.case, impl] for impl in IMPLS if (goal.case, impl) in found}
+        others = {impl: common.spread(goal.ratios(other)) for impl, other in beside.items()}
+        line = {"case": goal.case, "what": goal.what, "bound": goal.bound, "is_met": goal.is_met(ratio["median"])}
+        lines.append(line | {"at_least": goal.figure is None, "ratio": ratio, "others": others})
+    return lines
+
+
+def print_goals(lines: Sequence[dict[str, Any]]) -> None:
+    table = [["case", "of pyzmq's", "goal", "zmqcore", "min", "max", "pyomq", "bare", ""]]
+    for line in lines:
+        ratio = line["ratio"]
+        cells = [line["case"], line["what"], f"{'>=' if line['at_least'] else '<='} {line['bound']:.3g}"]
+        cells += [f"{ratio[key]:.3g}" for key in ("median", "min", "max")]
+        for impl in ("pyomq", "bare"):
+            other = line["others"].get(impl)
+            cells.append(f"{other['median']:.3g}" if other else "-")
+        table.append([*cells, "met" if line["is_met"] else "MISSED"])
+    widths = [max(len(cells[i]) for cells in table) for i in range(len(table[0]))]
+    print("\nGoals: ratios to pyzmq, taken round by round (median, min, max); the limit is bare's")
+    for cells in table:
+        print("  ".join(text.ljust(widths[i]) if i < 3 else text.rjust(widths[i]) for i, text in enumerate(cells)))
+    print(f"{sum(line['is_met'] for line in lines)} of {len(lines)} goals met")
+
+
+def plot(rows: Sequence[common.Row], file: Path) -> None:
+    """Speed and CPU of every contender as ratios to pyzmq's, with their span, and the goals as ticks."""
+    try:
+        import matplotlib
+    except ImportError:
+        print("matplotlib is not installed: no plot", file=sys.stderr)
+        return
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    cases = list(dict.fromkeys(row.case for row in rows))
+    impls = [impl for impl in IMPLS if impl != common.REFERENCE and any(row.impl == impl for row in rows)]
+    figure, both = pyplot.subplots(1, 2, sharey=True, figsize=(12, 1.5 + 0.45 * len(cases)))
+    for axes, name, title in zip(both, (None, CPU), ("speed", "CPU per message")):
+        for row in rows:
+            ratio = common.spread(row.ratios if name is None else row.figure_ratios.get(name, []))
+            if row.impl not in impls or ratio is None:
+                continue
+            at = cases.index(row.case) + 0.8 * (impls.index(row.impl) + 0.5) / len(impls) - 0.4
+            middle, color = ratio["median"], f"C{impls.index(row.impl)}"
+            span = [[middle - ratio["min"]], [ratio["max"] - middle]]
+            axes.barh(at, middle, 0.7 / len(impls), xerr=span, color=color, error_kw={"lw": 0.7})
+        for goal in GOALS:
+            if goal.case in cases and goal.figure == name:
+                at = cases.index(goal.case)
+                axes.plot([goal.bound] * 2, [at - 0.45, at + 0.45], color="black", lw=1.5)
+        axes.set_xscale("log")
+        axes.axvline(1, color="grey", lw=0.7)
+        axes.set_xlabel(f"{title} / {common.REFERENCE}'s (median, min, max; black: goal)")
+    both[0].set_yticks(range(len(cases)), cases)
+    both[0].invert_yaxis()
+    for impl in impls:
+        both[1].plot([], [], color=f"C{impls.index(impl)}", lw=5, label=impl)
+    both[1].legend(loc="best")
+    figure.tight_layout()
+    figure.savefig(file)
+
+
+def main() -> int:
+    parser = common.parser(__doc__.splitlines()[0], IMPLS)
+    parser.add_argument("--cases", type=common.names, help="names (see Case), or `all`; default: those of the goals")
+    parser.add_argument("--count", type=int, default=4_000_000, help="messages of the streamer; less for the others")
+    parser.add_argument("--window", type=int, default=WINDOW, help="requests in flight a client, when pipelined")
+    parser.add_argument("--hwm", type=int, help="SNDHWM and RCVHWM of both sockets (default: 1000, the library's)")
+    parser.add_argument("--drop", action="store_true", help="forwarder: XPUB_NODROP off, let it drop")
+    parser.add_argument("--plot", metavar="FILE", type=Path, default=common.OUT / "proxy.png")
+    parser.set_defaults(json=common.OUT / "proxy.json")
+    options = parser.parse_args()
+    names = options.cases or list(dict.fromkeys(goal.case for goal in GOALS))
+    cases = [Case.parse(name) for name in (all_cases() if names == ["all"] else names)]
+    impls = list(common.present(options.impl))
+    common.OUT.mkdir(exist_ok=True)  # before the run: it holds the reports unless told otherwise
+    rows: list[common.Row] = []
+    for case in cases:
+        contenders = [impl for impl in impls if case.has(impl)]
+        rows += common.alternate(
+            case.name,
+            contenders,
+            options.rounds,
+            partial(measure, case, options),
+            "msg/s",
+        )
+    columns = [("MB/s", "MB_s"), ("proxy ns CPU/msg", CPU), ("proxy CPU %", "proxy_cpu")]
+    columns += [("load ns CPU/msg", "load_ns"), ("p50 us", ROUND_TRIP), ("p99 us", "p99_us")]
+    title = "Proxy process between raw peers (forwarder: messages out; queue: round trips)"
+    common.print_table(title, rows, columns)
+    goals = goal_lines(rows)
+    if goals:
+        print_goals(goals)
+    plot(rows, options.plot)
+    return common.finish("proxy", rows, options, goals=goals)
+
+
+if __name__ == "__main__":
+    if not common.run_child({"proxy": run_proxy}):
+        sys.exit(main())

@@ -1,0 +1,294 @@
+# zmqcore/_engine_input.pyx -- see the door.
+#
+#   engine_read --+-- HANDSHAKE --engine_shake--> activate --+
+#                 +-- ACTIVE -----------------------------> engine_resume_input --+-- decode ----> host_ops_t.input
+#                 +-- lingering: read_and_forget                                  +-- decode_v1 -> host_ops_t.input
+#
+# Traffic of 2.0 and later is read straight into the in pipe, in whose form it arrives; decode only marks the frames there.
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
+from zmqcore._engine cimport (
+    END_FAILED, END_LOST, ENGINE_ACTIVE, engine_attention, engine_event, engine_lose, engine_stop, engine_stopped,
+    engine_update_watch, host_t,
+)
+from zmqcore._handshake cimport (
+    HANDSHAKE_DONE, HANDSHAKE_FAILED, handshake_drop_rest, handshake_reserve, handshake_rest, handshake_step,
+    handshake_verdict,
+)
+from zmqcore._limits cimport FRAME_BYTES_MAX, PONGS_MAX
+from zmqcore._monitor cimport EVENT_HANDSHAKE_SUCCEEDED
+from zmqcore._options cimport options_t
+from zmqcore._pipe cimport (
+    pipe_append_frame, pipe_drop, pipe_filled, pipe_mark_command, pipe_mark_frame, pipe_reserve, pipe_start_in,
+    pipe_start_queue, pipe_t, pipe_undecoded,
+)
+from zmqcore._reactor cimport timers_cancel, timers_set
+from zmqcore._sys cimport (
+    EAGAIN, EINTR, EPIPE, MSG_DONTWAIT, errno, memcpy, pthread_mutex_lock, pthread_mutex_unlock, recv, zc_now_us,
+)
+from zmqcore._v1 cimport v1_decode, v1_filled, v1_reserve, v1_start
+from zmqcore._zmtp cimport (
+    COMMAND_CANCEL, COMMAND_PING, COMMAND_SUBSCRIBE, ZMTP_COMMAND, ZMTP_MORE, ZMTP_VERSION_1, ZMTP_VERSION_30, slice_t,
+    zmtp_command_read, zmtp_head_read, zmtp_ping_read, zmtp_ping_write, zmtp_pong_write,
+)
+
+
+cdef void engine_init_input(engine_t *self) noexcept nogil:
+    self.ping_timer.arg = self.expiry_timer.arg = self.ttl_timer.arg = self
+    self.ping_timer.fn = on_ping_due
+    self.expiry_timer.fn = on_expiry
+    self.ttl_timer.fn = on_ttl
+
+
+# --- reading ------------------------------------------------------------------------------------------------------------------
+
+cdef int reserve_input(engine_t *self, uint8_t **at, size_t *room) noexcept nogil:
+    # Room for the next bytes, in the one who reads them. 0; -ENOMEM.
+    if self.state != ENGINE_ACTIVE:
+        return handshake_reserve(&self.handshake, at, room)
+    if self.version == ZMTP_VERSION_1:
+        return v1_reserve(&self.v1, at, room)
+    return pipe_reserve(&self.inbound, 0, at, room)
+
+
+cdef void engine_read(engine_t *self) noexcept nogil:
+    # One recv. UNLOCKS.
+    cdef host_t *host = self.host
+    cdef uint8_t *at = NULL
+    cdef size_t room = 0
+    cdef bint is_shaking = self.state != ENGINE_ACTIVE
+    cdef int fd = self.watch.fd
+    cdef ssize_t got
+    cdef int err
+    if fd < 0 or self.is_reading or self.is_ending:
+        return
+    if self.is_lingering and self.state == ENGINE_ACTIVE:
+        read_and_forget(self)
+        return
+    if reserve_input(self, &at, &room) != 0:
+        engine_stop(self, END_FAILED)
+        return
+    self.is_reading = True
+    host.turns += 1
+    pthread_mutex_unlock(&host.lock)
+    got = recv(fd, at, room, 0)
+    err = errno
+    pthread_mutex_lock(&host.lock)
+    host.turns -= 1
+    self.is_reading = False
+    if not is_shaking and self.version != ZMTP_VERSION_1:
+        pipe_filled(&self.inbound, got if got > 0 else 0)
+    if self.is_ending:
+        if not self.is_writing:
+            engine_stopped(self)
+        return
+    if got > 0 and is_shaking:
+        engine_shake(self, got)
+    elif got > 0:
+        if self.version == ZMTP_VERSION_1:
+            v1_filled(&self.v1, got)
+        engine_resume_input(self)
+    elif got == 0 or not (err == EAGAIN or err == EINTR):
+        engine_lose(self, EPIPE if got == 0 else err)
+
+
+cdef void read_and_forget(engine_t *self) noexcept nogil:
+    # A lingering connection only waits for its output; the end of input still has to be seen.
+    cdef uint8_t scratch[4096]
+    cdef ssize_t got = recv(self.watch.fd, scratch, sizeof(scratch), MSG_DONTWAIT)
+    if got == 0 or (got < 0 and errno != EAGAIN and errno != EINTR):
+        engine_stop(self, END_LOST)
+
+
+cdef void engine_resume_input(engine_t *self) noexcept nogil:
+    # Traffic has come, or the pipe has room again.
+    if self.version == ZMTP_VERSION_1:
+        decode_v1(self)
+    else:
+        decode(self)
+
+
+cdef void announce(engine_t *self, uint64_t msgs_before) noexcept nogil:
+    cdef host_t *host = self.host
+    if host.options.conflate:
+        while self.inbound.msgs > 1:
+            pipe_drop(&self.inbound)
+    if self.inbound.msgs and not msgs_before:
+        host.ops.input(host.arg, self)
+
+
+cdef void stall(engine_t *self) noexcept nogil:
+    self.is_in_stalled = True
+    self.inbound.is_full = True
+    engine_update_watch(self)
+
+
+cdef void decode(engine_t *self) noexcept nogil:
+    # Marks the frames that lie undecoded in the in pipe, up to its high-water mark.
+    cdef pipe_t *pipe = &self.inbound
+    cdef uint64_t msgs_before = pipe.msgs
+    cdef int64_t maxmsgsize = self.host.options.maxmsgsize
+    cdef uint8_t *at
+    cdef size_t avail = 0
+    cdef size_t used
+    cdef uint8_t flags = 0
+    cdef uint64_t size = 0
+    cdef bint is_sound = True
+    while True:
+        if pipe.hwm_msgs and pipe.msgs >= pipe.hwm_msgs:
+            stall(self)
+            break
+        at = pipe_undecoded(pipe, &avail)
+        used = zmtp_head_read(at, avail, &flags, &size)
+        if used == 0:
+            break
+        if size > FRAME_BYTES_MAX or (maxmsgsize >= 0 and size > <uint64_t>maxmsgsize):
+            is_sound = False
+            break
+        if avail - used < size:
+            pipe.need_bytes = used + size
+            break
+        self.has_input_since_ping = self.has_input_since_ttl = True
+        if flags & ZMTP_COMMAND:
+            take_command(self, at + used, size, used + size)
+        else:
+            if flags & 0xf8:
+                at[0] = flags & 0x07     # reserved bits have a meaning of ours in the pipe
+            pipe_mark_frame(pipe, used + size, not flags & ZMTP_MORE)
+    announce(self, msgs_before)
+    if not is_sound:
+        engine_stop(self, END_FAILED)
+
+
+cdef void take_command(engine_t *self, const uint8_t *body, size_t size, size_t frame_bytes) noexcept nogil:
+    cdef slice_t data
+    cdef slice_t context
+    cdef uint16_t ttl_tenths = 0
+    cdef uint8_t pong[32]
+    cdef size_t pong_bytes
+    cdef int command = zmtp_command_read(body, size, &data)
+    if command == COMMAND_PING and self.version >= ZMTP_VERSION_30 and zmtp_ping_read(data, &ttl_tenths, &context) == 0:
+        if ttl_tenths:
+            # This frame has stopped the timer of the PING before; its own TTL counts from now.
+            self.has_input_since_ttl = False
+            timers_set(&self.host.timers, &self.ttl_timer, zc_now_us() + <uint64_t>ttl_tenths * 100000)
+        # A peer that does not read gets only so many answers: they would pile up.
+        self.unread_pongs = self.unread_pongs + 1 if self.is_out_blocked else 0
+        if self.unread_pongs <= PONGS_MAX:
+            pong_bytes = zmtp_pong_write(pong, context)
+            append_command(self, pong, pong_bytes)
+    if (command == COMMAND_SUBSCRIBE or command == COMMAND_CANCEL) and self.inbound.keep_commands:
+        if not self.inbound.in_message:
+            # Stays in the pipe as a message of its own, so that it keeps its place between messages.
+            (<uint8_t *>body - (frame_bytes - size))[0] &= ~<uint8_t>ZMTP_MORE & 0x07
+            pipe_mark_frame(&self.inbound, frame_bytes, True)
+            return
+    pipe_mark_command(&self.inbound, frame_bytes)
+
+
+cdef void append_command(engine_t *self, const uint8_t *frame, size_t size) noexcept nogil:
+    # Short commands only: the header has two bytes.
+    if pipe_append_frame(&self.outbound, ZMTP_COMMAND, frame + 2, size - 2, NULL, 0) == 0:
+        engine_attention(self)
+
+
+cdef void decode_v1(engine_t *self) noexcept nogil:
+    cdef uint64_t msgs_before = self.inbound.msgs
+    cdef int rc = v1_decode(&self.v1, &self.inbound, self.host.options.maxmsgsize)
+    if rc > 0:
+        stall(self)
+    announce(self, msgs_before)
+    if rc < 0:
+        engine_stop(self, END_FAILED)
+
+
+# --- handshake ----------------------------------------------------------------------------------------------------------------
+
+cdef void engine_shake(engine_t *self, size_t filled_bytes) noexcept nogil:
+    cdef handshake_verdict verdict = handshake_step(&self.handshake, filled_bytes)
+    if verdict == HANDSHAKE_FAILED:
+        engine_stop(self, END_FAILED)
+        return
+    engine_attention(self)
+    if verdict == HANDSHAKE_DONE:
+        activate(self)
+
+
+cdef int start_inbound(engine_t *self) noexcept nogil:
+    # Bytes behind the handshake are the first of the traffic. 0; -ENOMEM.
+    cdef slice_t rest = handshake_rest(&self.handshake)
+    cdef size_t done = 0
+    cdef size_t part
+    cdef uint8_t *at = NULL
+    cdef size_t room = 0
+    cdef int rc
+    if self.version == ZMTP_VERSION_1:
+        pipe_start_queue(&self.inbound)
+        return v1_start(&self.v1, rest)
+    pipe_start_in(&self.inbound)
+    while done < rest.size:
+        rc = pipe_reserve(&self.inbound, rest.size, &at, &room)
+        if rc != 0:
+            return rc
+        part = rest.size - done
+        part = part if part < room else room
+        memcpy(at, rest.at + done, part)
+        pipe_filled(&self.inbound, part)
+        done += part
+    return 0
+
+
+cdef void activate(engine_t *self) noexcept nogil:
+    # Messages may flow.
+    cdef host_t *host = self.host
+    timers_cancel(&host.timers, &self.retry_timer)
+    self.state = ENGINE_ACTIVE
+    self.version = self.handshake.version
+    self.was_active = True
+    if start_inbound(self) != 0:
+        engine_stop(self, END_FAILED)
+        return
+    handshake_drop_rest(&self.handshake)
+    # Older peers have no handshake that could be said to have succeeded (zmq_socket_monitor(3)).
+    if self.version >= ZMTP_VERSION_30:
+        engine_event(self, EVENT_HANDSHAKE_SUCCEEDED, 0)
+    if self.version >= ZMTP_VERSION_30 and host.options.heartbeat_ivl_ms > 0:
+        timers_set(&host.timers, &self.ping_timer, zc_now_us() + <uint64_t>host.options.heartbeat_ivl_ms * 1000)
+    if not self.is_lingering:
+        host.ops.active(host.arg, self)
+    engine_attention(self)
+    if self.state == ENGINE_ACTIVE and not self.is_ending:
+        engine_resume_input(self)
+
+
+# --- heartbeats ---------------------------------------------------------------------------------------------------------------
+
+cdef void on_ping_due(void *arg) noexcept nogil:
+    cdef engine_t *self = <engine_t *>arg
+    cdef host_t *host = self.host
+    cdef const options_t *options = host.options
+    cdef int32_t timeout_ms = options.heartbeat_timeout_ms
+    cdef uint8_t ping[32]
+    cdef size_t ping_bytes
+    if timeout_ms < 0:
+        timeout_ms = options.heartbeat_ivl_ms
+    if not self.is_out_blocked:
+        ping_bytes = zmtp_ping_write(ping, <uint16_t>(options.heartbeat_ttl_ms // 100))
+        append_command(self, ping, ping_bytes)
+    if timeout_ms > 0 and (self.expiry_timer.slot == 0 or self.has_input_since_ping):
+        self.has_input_since_ping = False
+        timers_set(&host.timers, &self.expiry_timer, zc_now_us() + <uint64_t>timeout_ms * 1000)
+    if options.heartbeat_ivl_ms > 0:
+        timers_set(&host.timers, &self.ping_timer, zc_now_us() + <uint64_t>options.heartbeat_ivl_ms * 1000)
+
+
+cdef void on_expiry(void *arg) noexcept nogil:
+    # Input that is stalled at our own high-water mark says nothing about the peer.
+    cdef engine_t *self = <engine_t *>arg
+    if not self.has_input_since_ping and not self.is_in_stalled:
+        engine_stop(self, END_LOST)
+
+
+cdef void on_ttl(void *arg) noexcept nogil:
+    cdef engine_t *self = <engine_t *>arg
+    if not self.has_input_since_ttl and not self.is_in_stalled:
+        engine_stop(self, END_LOST)
