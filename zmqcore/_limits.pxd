@@ -41,8 +41,9 @@ cdef enum:
 
     # Notifications an XPUB keeps for a user who does not read them; then its subscribers are not read any more.
     NOTIFICATIONS_MAX = 1048576
-    # The proxy: messages a direction may move in one turn (libzmq's burst), and bytes.
-    PROXY_BURST_MSGS = 1000
+    # The proxy: messages a direction may move in one turn, and bytes. Large, so that each of several targets is written to in
+    # large pieces (four sources, four sinks, 64 B: 67 ns of CPU a message with 1000, 54 with 16000); the bytes bound the turn.
+    PROXY_BURST_MSGS = 8192
     PROXY_BURST_BYTES = 1048576
     # Turns without a look at the poll sets while there is more to move.
     PROXY_INNER_TURNS = 8

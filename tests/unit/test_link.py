@@ -273,6 +273,8 @@ class LinkMachine(RuleBasedStateMachine):
             self.link.leave(side)
             self.gone[side] = True
             assert self.gone[1 - side] or self.boxes[1 - side].take() == 1
+            # Whoever was posted to looks at everything: what it waited for before is answered by this post too.
+            self.found_empty[1 - side] = self.found_full[1 - side] = False
 
     @invariant()
     def same(self) -> None:
