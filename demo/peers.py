@@ -21,9 +21,8 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-import zmq
-
 import wire
+import zmq
 
 HELLO_MS = 5  # between two rounds of HELLO
 PROGRESS_NS = 250_000_000

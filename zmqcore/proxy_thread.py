@@ -12,11 +12,11 @@ __all__ = ["Proxy"]
 
 
 class Proxy(ProxyLoop):
-    """Forwards messages between two sockets in a thread of its own; `with Proxy(frontend, backend):` starts and stops it.
+    """Forwards messages between two sockets in a thread of its own; `with Proxy(front, back):` starts and stops it.
 
     frontend, backend: any two sockets (or one for both) as for proxy(). capture: gets a copy of every message.
-    control: steered by messages as in proxy_steerable(). The sockets stay the caller's, who must not use them while it runs,
-    but for stats(), and who closes them. pause(), resume(), stop(), stats() and running may be used from any thread.
+    control: steered by messages as in proxy_steerable(). The sockets stay the caller's, who must not use them while it
+    runs, but for stats(), and who closes them. pause(), resume(), stop(), stats() and running: from any thread.
     """
 
     def __init__(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket as raw_socket
 import threading
 from types import ModuleType
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.api.helpers import Sockets, type_name
-from tests.support import Task, wait_until
+from tests.support import Task
 
 LARGE = 1_000_000
 

@@ -386,7 +386,7 @@ def test_disarmed_before_anything_came_nothing_is_signalled(box: probe.Mailbox, 
 
 
 def test_a_late_signal_is_one_idle_wake_up(box: probe.Mailbox, poller: probe.Poller) -> None:
-    """A ring writes to the fd after the owner has looked. The owner disarms after its wait, and again when the fd is ready."""
+    """A ring may write the fd after the owner looked: it disarms after its wait, and when the fd is ready."""
     box.arm()
     box.disarm()
     box.ring_late()
@@ -417,7 +417,7 @@ def test_a_mailbox_lives_as_long_as_somebody_refers_to_it() -> None:
     assert open_fds() == before
 
 
-@pytest.mark.parametrize(("threads", "count", "is_ringing"), [(2, 1, False), (2, 3, False), (2, 16, True), (4, 1, True)])
+@pytest.mark.parametrize(("threads", "count", "is_ringing"), [(2, 1, False), (2, 3, False), (2, 9, True), (4, 1, True)])
 def test_no_post_and_no_wake_up_is_lost(box: probe.Mailbox, threads: int, count: int, is_ringing: bool) -> None:
     """Each post that was queued is taken once, and nobody sleeps while something is there."""
     posted, taken, lost = box.hammer(threads, count, 20_000, is_ringing, DEADLINE_US)
