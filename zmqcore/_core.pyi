@@ -2,10 +2,11 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, overload
 
-from typing_extensions import Buffer
+from typing_extensions import Buffer, disjoint_base
 
 from .tracker import MessageTracker
 
+@disjoint_base
 class Context:
     def __init__(self, io_threads: int = 1) -> None: ...
     def term(self) -> None: ...
@@ -17,6 +18,7 @@ class Context:
     @property
     def underlying(self) -> int: ...
 
+@disjoint_base
 class Frame:
     def __init__(
         self,
@@ -40,6 +42,7 @@ class Frame:
     @property
     def tracker(self) -> MessageTracker | None: ...
 
+@disjoint_base
 class Socket:
     def __init__(self, context: Context, socket_type: int) -> None: ...
     def bind(self, addr: str | bytes) -> None: ...
@@ -88,6 +91,7 @@ class Socket:
     @property
     def underlying(self) -> int: ...
 
+@disjoint_base
 class ProxyLoop:
     def __init__(
         self, frontend: Socket, backend: Socket, capture: Socket | None = None, control: Socket | None = None
