@@ -170,6 +170,8 @@ cdef class Frame:
 
     def __init__(self, data=None, bint track=False, copy=None, copy_threshold=None):
         cdef Py_buffer view
+        if self._store != NULL:
+            return                  # somebody may hold a buffer of what is here
         self._tracker = _tracker.FINISHED if track else None
         if data is None:
             return
@@ -183,8 +185,6 @@ cdef class Frame:
             memcpy(store.data, view.buf, view.len)
         finally:
             PyBuffer_Release(&view)
-        if self._store != NULL:
-            store_unref(self._store)
         self._store = store
         self._at = store.data
         self._size = store.size
@@ -722,6 +722,7 @@ cdef class Socket:
 
 cdef list poll_items(object items, long long timeout_ms):
     cdef list asked = list(items)
+    cdef list targets = []          # keeps the sockets alive; a pair may be changed while we wait
     cdef Py_ssize_t count = len(asked)
     cdef poll_item_t *table
     cdef uint64_t due_us = 0
@@ -733,6 +734,7 @@ cdef list poll_items(object items, long long timeout_ms):
     try:
         for i in range(count):
             target, events = asked[i]
+            targets.append(target)
             table[i].events = events
             table[i].fd = -1
             if isinstance(target, Socket):
@@ -754,7 +756,7 @@ cdef list poll_items(object items, long long timeout_ms):
                 break
             PyErr_CheckSignals()
         check(rc)
-        return [(asked[i][0], table[i].revents) for i in range(count) if table[i].revents]
+        return [(targets[i], table[i].revents) for i in range(count) if table[i].revents]
     finally:
         free(table)
 
@@ -811,9 +813,16 @@ cdef class ProxyLoop:
         if self._proxy.frontend != NULL:
             proxy_fini(&self._proxy)
 
+    cdef proxy_t *open_proxy(self) except NULL:
+        # A subclass may not have called __init__.
+        if self._proxy.frontend == NULL:
+            fail(-EFAULT)
+        return &self._proxy
+
     def run(self):
         """Forwards in the calling thread until stop() or TERMINATE; returns None then. Otherwise raises, as proxy does."""
         cdef int rc
+        self.open_proxy()
         if self._is_running:
             raise RuntimeError("this proxy is running already")
         for socket in (self.frontend, self.backend, self.capture, self.control):
@@ -845,21 +854,22 @@ cdef class ProxyLoop:
 
     def pause(self):
         """Stops forwarding until resume(); messages wait in the sockets."""
-        proxy_tell(&self._proxy, ORDER_PAUSE)
+        proxy_tell(self.open_proxy(), ORDER_PAUSE)
 
     def resume(self):
         """Forwards again."""
-        proxy_tell(&self._proxy, ORDER_RESUME)
+        proxy_tell(self.open_proxy(), ORDER_RESUME)
 
     def stop(self):
         """Makes run() return, between two messages; what is queued stays in the sockets. A later run() goes on from there."""
-        proxy_stop(&self._proxy)
+        proxy_stop(self.open_proxy())
 
     def stats(self):
         """stats() -> dict of str to int: what was forwarded, what waits, who is connected (see stats_help). Any thread."""
         cdef proxy_stats_t sample
+        cdef proxy_t *proxy = self.open_proxy()
         with nogil:
-            proxy_sample(&self._proxy, &sample)
+            proxy_sample(proxy, &sample)
         return stats_dict(proxy_stats_table(), <const char *>&sample)
 
     @staticmethod

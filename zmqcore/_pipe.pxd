@@ -7,7 +7,7 @@
 #   in      pipe_reserve, pipe_filled, decode -> pipe_pop    (a connection's input: bytes become frames in place)
 #   queue   pipe_append -> pipe_pop                          (inproc, notifications, decoded input)
 # Invariants (pipe_check tests them in debug builds)
-#   P1  read_off <= write_off <= size in every chunk; only the tail may be empty
+#   P1  read_off <= write_off <= size in every chunk; only the head and the tail may be empty
 #   P2  msgs == whole messages between the read position and the commit position
 #       (out: those that pipe_account has not yet found to be sent)
 #   P3  the reader never sees a message whose last frame is not here: it reads only while msgs > 0
@@ -97,7 +97,7 @@ cdef struct chunk_t:
     uint32_t frames             # in: their frames, and the bytes of their bodies
     uint64_t payload_bytes
     size_t end_off              # in: where the last of them ends
-    bint has_skips              # in: some frames before end_off are to be skipped (FRAME_SKIP)
+    bint has_skips              # in: some frames before end_off are to be skipped (FRAME_SKIP), or came by pipe_append
     bint is_body                # the whole body of one frame, by reference
     bint more_after             # out: at the end of this chunk a message is unfinished
 

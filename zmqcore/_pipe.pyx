@@ -210,10 +210,7 @@ cdef chunk_t *chunk_new(store_t *store, uint8_t *data, size_t size) noexcept nog
     self.store = store
     self.data = data
     self.size = size
-    self.read_off = self.write_off = self.account_off = self.end_off = 0
-    self.msgs = self.frames = 0
-    self.payload_bytes = 0
-    self.has_skips = False
+    chunk_rewind(self)
     self.is_body = False
     self.more_after = False
     return self
@@ -222,6 +219,31 @@ cdef chunk_t *chunk_new(store_t *store, uint8_t *data, size_t size) noexcept nog
 cdef chunk_t *chunk_new_sized(size_t size) noexcept nogil:
     cdef store_t *store = store_new(size)
     return chunk_new(store, store.data if store != NULL else NULL, size)
+
+
+cdef int chunk_resize(chunk_t *self, size_t size, size_t keep_off) noexcept nogil:
+    # Another store of size bytes, which begins with the bytes from keep_off on; the rest has been read. 0; -ENOMEM.
+    cdef store_t *store = store_new(size)
+    cdef size_t kept = self.write_off - keep_off
+    if store == NULL:
+        return -ENOMEM
+    if kept:
+        memcpy(store.data, self.data + keep_off, kept)
+    store_unref(self.store)
+    self.store = store
+    self.data = store.data
+    self.size = size
+    chunk_rewind(self)
+    self.write_off = kept
+    return 0
+
+
+cdef inline void chunk_rewind(chunk_t *self) noexcept nogil:
+    # Nothing in it is to be read any more.
+    self.read_off = self.write_off = self.account_off = self.end_off = 0
+    self.msgs = self.frames = 0
+    self.payload_bytes = 0
+    self.has_skips = False
 
 
 cdef void chunk_free(chunk_t *self) noexcept nogil:
@@ -277,8 +299,7 @@ cdef void pipe_settle(pipe_t *self) noexcept nogil:
         chunk_free(chunk)
         self.head = self.tail = self.commit = NULL
     else:
-        chunk.read_off = chunk.write_off = chunk.account_off = chunk.end_off = 0
-        chunk.has_skips = False
+        chunk_rewind(chunk)
     self.mark_off = self.commit_off = 0
 
 
@@ -324,7 +345,11 @@ cdef int pipe_room(pipe_t *self, size_t size) noexcept nogil:
         if tail != NULL and self.chunk_bytes < CHUNK_BYTES_MAX:
             self.chunk_bytes *= 2
             want = self.chunk_bytes
-    chunk = chunk_new_sized(want if want > size else size)
+    want = want if want > size else size
+    if tail != NULL and tail.write_off == 0:
+        # An empty chunk that is too small is not left behind in the list (P1); no write can be using it.
+        return chunk_resize(tail, want, 0)
+    chunk = chunk_new_sized(want)
     if chunk == NULL:
         return -ENOMEM
     pipe_link(self, chunk)
@@ -552,10 +577,18 @@ cdef void pipe_abandon_begun(pipe_t *self) noexcept nogil:
 # --- reading in ---------------------------------------------------------------------------------------------------------
 
 cdef int pipe_relocate(pipe_t *self, size_t size) noexcept nogil:
-    # A new tail of size bytes that begins with the incomplete frame of the old one.
+    # A new tail of size bytes that begins with what is undecoded in the old one.
     cdef chunk_t *old = self.tail
     cdef chunk_t *chunk
     cdef size_t pending = old.write_off - self.mark_off
+    if old.read_off == self.mark_off:
+        # Nothing else is in the old one: it must not stay in the list empty (P1).
+        if chunk_resize(old, size, self.mark_off) != 0:
+            return -ENOMEM
+        self.mark_off = 0
+        if self.commit == old:
+            self.commit_off = 0
+        return 0
     chunk = chunk_new_sized(size)
     if chunk == NULL:
         return -ENOMEM
@@ -565,11 +598,6 @@ cdef int pipe_relocate(pipe_t *self, size_t size) noexcept nogil:
     old.write_off = self.mark_off
     pipe_link(self, chunk)
     self.mark_off = 0
-    if old == self.head and old.read_off == old.write_off:
-        self.head = chunk
-        self.commit = chunk
-        self.commit_off = 0
-        chunk_free(old)
     return 0
 
 
@@ -580,11 +608,16 @@ cdef void pipe_start_in(pipe_t *self) noexcept nogil:
     self.in_message = False
     self.open_frames = 0
     self.open_payload = 0
+    if self.tail != NULL:
+        # Appended messages are not counted as runs want it, and a chunk may come to hold both kinds.
+        self.tail.has_skips = True
 
 
 cdef void pipe_start_queue(pipe_t *self) noexcept nogil:
     self.commit = NULL
     self.commit_off = self.mark_off = 0
+    if self.tail != NULL:
+        self.tail.has_skips = True
 
 
 cdef int pipe_reserve(pipe_t *self, size_t want, uint8_t **at, size_t *room) noexcept nogil:
@@ -608,13 +641,16 @@ cdef int pipe_reserve(pipe_t *self, size_t want, uint8_t **at, size_t *room) noe
                 and tail.size - pending >= want // 4 and zc_load(&tail.store.refs) == 1):
             # Nobody looks at what is before the mark: move the rest to the front.
             memmove(tail.data, tail.data + self.mark_off, pending)
-            tail.read_off = tail.account_off = tail.end_off = self.mark_off = 0
+            chunk_rewind(tail)
             tail.write_off = pending
-            tail.has_skips = False
+            self.mark_off = 0
             self.commit = tail
             self.commit_off = 0
         else:
             size = self.need_bytes if self.need_bytes > want else want
+            if size <= pending:
+                # Decoding has stopped at the high-water mark: what is undecoded has no bound but what was read.
+                size = pending + want
             if pipe_relocate(self, size) != 0:
                 return -ENOMEM
             tail = self.tail
@@ -883,6 +919,8 @@ cdef bint pipe_check(const pipe_t *self) noexcept nogil:
         if chunk.read_off > chunk.write_off or chunk.write_off > chunk.size:
             return False
         if chunk.next == NULL and chunk != self.tail:
+            return False
+        if chunk.read_off == chunk.write_off and chunk != self.head and chunk != self.tail:
             return False
         bytes += chunk.write_off - chunk.read_off
         has_commit = has_commit or chunk == self.commit

@@ -661,19 +661,25 @@ cdef int append_outgoing(socket_t *self, msg_t *msg) noexcept nogil:
 cdef int send_last_part(socket_t *self, msg_t *msg, uint64_t due_us) noexcept nogil:
     # The message leaves self.outgoing before anybody can touch that while we wait. UNLOCKS.
     cdef msg_t whole
-    cdef part_t *last
+    cdef part_t *part
+    cdef uint32_t count = msg.count
+    cdef uint32_t i
     cdef int rc = append_outgoing(self, msg)
     if rc != 0:
         return rc
     msg_init(&whole)
     msg_move(&whole, &self.outgoing)
     rc = try_send(self, &whole, due_us, True)
-    if (rc == -EAGAIN or rc == -EINTR) and self.outgoing.count == 0:
-        # Not taken: the caller keeps the last part and may send it again.
-        whole.count -= 1
-        last = &whole.parts[whole.count]
-        msg_push(msg, last.at, last.size, last.store)
-        msg_move(&self.outgoing, &whole)
+    if rc == -EAGAIN or rc == -EINTR:
+        # Not taken: the caller has its parts again, whose bytes may be borrowed, and may send them once more. There is room:
+        # they have been in msg before.
+        whole.count -= count
+        for i in range(count):
+            part = &whole.parts[whole.count + i]
+            msg_push(msg, part.at, part.size, part.store)
+        # The first parts wait for that, unless another thread has begun a message meanwhile.
+        if self.outgoing.count == 0:
+            msg_move(&self.outgoing, &whole)
     msg_fini(&whole)
     return rc
 
@@ -742,7 +748,10 @@ cdef int fetch(socket_t *self, uint64_t due_us) noexcept nogil:
     while self.incoming_next >= self.incoming.count:
         rc = self.pattern.ops.recv(&self.pattern, &self.incoming)
         if host_needs_attention(&self.host):
+            # Whoever has closed the socket meanwhile has found nobody asleep to wake.
             host_attend(&self.host)
+            if socket_check(self) != 0:
+                return socket_check(self)
         if rc == -EAGAIN:
             rc = wait_or_look(self, due_us, &has_looked)
         if rc != 0:

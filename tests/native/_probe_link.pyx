@@ -42,9 +42,11 @@ cdef class Mailbox:
 
     cdef int let_go(self, post_t *post):
         cdef int count = 0
+        cdef post_t *next
         while post != NULL:
+            next = post.next        # the post lies in the link
             link_unref(<link_t *>post.arg)
-            post = post.next
+            post = next
             count += 1
         return count
 

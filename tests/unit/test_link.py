@@ -293,7 +293,7 @@ TestLinkMachine.settings = settings(max_examples=80, stateful_step_count=40, dea
 
 
 def test_two_threads_pass_everything_and_lose_nothing() -> None:
-    count = 20_000
+    count = 2_000
     link, _ = joined((5, 0), (0, 5))
     results: list[int] = []
     writer = threading.Thread(target=lambda: results.append(link.stream(CONNECTOR, count)))
