@@ -24,7 +24,8 @@ SLEEP_MAX_S = 0.05
 # follows the rule of `_engine`, and the halves may see each other. docs/design.md explains the floors.
 GROUND = {"_sys", "_sys_net", "_limits"}
 BELOW_ENGINE = GROUND | {
-    "_reactor", "_transport", "_zmtp", "_pipe", "_options", "_mechanism", "_handshake", "_v1", "_link", "_monitor",
+    "_reactor", "_transport", "_zmtp", "_message", "_pipe", "_options", "_mechanism", "_handshake", "_v1", "_link",
+    "_monitor",
 }  # fmt: skip
 BELOW_SOCKET = BELOW_ENGINE | {"_engine", "_trie", "_pattern"}
 FLOORS: dict[str, tuple[int, set[str]]] = {
@@ -34,23 +35,30 @@ FLOORS: dict[str, tuple[int, set[str]]] = {
     "_reactor": (1, GROUND),
     "_transport": (1, GROUND),
     "_zmtp": (2, GROUND),
-    "_pipe": (3, GROUND | {"_zmtp"}),
-    "_link": (4, GROUND | {"_reactor", "_pipe"}),
-    "_monitor": (4, GROUND | {"_pipe"}),
+    "_message": (2, GROUND),
+    "_pipe": (3, GROUND | {"_zmtp", "_message"}),
+    "_link": (4, GROUND | {"_reactor", "_message", "_pipe"}),
+    "_monitor": (4, GROUND | {"_message"}),
     "_options": (4, GROUND | {"_transport", "_zmtp"}),
     "_mechanism": (4, GROUND | {"_zmtp", "_options"}),
-    "_handshake": (4, GROUND | {"_zmtp", "_pipe", "_options", "_mechanism"}),
-    "_v1": (4, GROUND | {"_zmtp", "_pipe"}),
+    "_handshake": (4, GROUND | {"_zmtp", "_message", "_pipe", "_options", "_mechanism"}),
+    "_v1": (4, GROUND | {"_zmtp", "_message", "_pipe"}),
     "_engine": (5, BELOW_ENGINE),
     "_trie": (6, GROUND),
-    "_pattern": (6, GROUND | {"_zmtp", "_pipe", "_link", "_options", "_engine", "_trie"}),
+    "_pattern": (6, GROUND | {"_zmtp", "_message", "_pipe", "_link", "_options", "_engine", "_trie"}),
     "_context": (7, BELOW_SOCKET),
     "_endpoint": (7, BELOW_SOCKET | {"_context"}),
     "_socket": (7, BELOW_SOCKET | {"_context", "_endpoint"}),
     "_poll": (7, GROUND | {"_socket"}),
     "_stats": (7, GROUND | {"_engine", "_socket"}),
-    "_proxy": (8, GROUND | {"_reactor", "_pipe", "_options", "_engine", "_pattern", "_socket", "_stats"}),
-    "_core": (9, GROUND | {"_pipe", "_options", "_monitor", "_context", "_socket", "_poll", "_stats", "_proxy"}),
+    "_proxy": (8, GROUND | {"_reactor", "_message", "_pipe", "_options", "_engine", "_pattern", "_socket", "_stats"}),
+    "_errno": (9, GROUND),
+    "_frame": (10, GROUND | {"_message", "_errno"}),
+    "_core": (
+        11,
+        GROUND
+        | {"_message", "_options", "_monitor", "_context", "_socket", "_poll", "_stats", "_proxy", "_errno", "_frame"},
+    ),
 }
 FACE = 9
 
@@ -171,7 +179,7 @@ def test_cimports_go_downwards_only(path: Path) -> None:
             name = family(name)
             assert name == module or name in allowed, f"{path.name} (floor {level}) may not cimport {target}"
         else:
-            assert package in ("libc", "cython") or level == FACE, f"{path.name} may not cimport {target}"
+            assert package in ("libc", "cython") or level >= FACE, f"{path.name} may not cimport {target}"
 
 
 def test_the_table_itself_points_downwards() -> None:
@@ -268,21 +276,11 @@ def test_cython_has_nothing_to_say(generated: tuple[Path, str]) -> None:
 # --- every file ----------------------------------------------------------------------------------------------------
 
 
-# Over the limit: the stores and messages of _pipe want a room of their own, and its test a second file; so do Frame in _core
-# and the sending and receiving in _socket.
-LINES_MAX_OF = {
-    "zmqcore/_pipe.pyx": 930,
-    "zmqcore/_core.pyx": 920,
-    "zmqcore/_socket.pyx": 920,
-    "tests/unit/test_pipe.py": 1180,
-}
-
-
 def test_no_file_is_longer_than_one_person_can_hold() -> None:
     long = {
         relative(path): count
         for path in source_files(".py", ".pyi", ".pyx", ".pxd")
-        if (count := len(path.read_text().splitlines())) > LINES_MAX_OF.get(relative(path), LINES_MAX)
+        if (count := len(path.read_text().splitlines())) > LINES_MAX
     }
     assert not long
 

@@ -7,7 +7,9 @@ without the GIL and is no wrapper of libzmq.
 from __future__ import annotations
 
 from . import constants, errors
-from ._core import Frame, proxy, proxy_steerable, zmq_errno
+from ._core_proxy import proxy, proxy_steerable
+from ._errno import zmq_errno
+from ._frame import Frame
 from .constants import *  # noqa: F403
 from .constants import ZMQ_VERSION
 from .context import Context

@@ -7,7 +7,7 @@
 #   C2  a name is bound by one socket at most; connects to a name that is not bound wait in order
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 from zmqcore._link cimport link_t
-from zmqcore._pipe cimport store_t
+from zmqcore._message cimport store_t
 from zmqcore._reactor cimport io_thread_t, mailbox_t
 from zmqcore._sys cimport pthread_cond_t, pthread_mutex_t
 

@@ -2,7 +2,7 @@
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 from zmqcore._limits cimport MAX_SOCKETS_DEFAULT, SOCKET_LIMIT
 from zmqcore._link cimport link_join, link_ref, link_unref
-from zmqcore._pipe cimport store_ref, store_unref
+from zmqcore._message cimport store_ref, store_unref
 from zmqcore._reactor cimport io_thread_start, io_thread_stop, mailbox_ref, mailbox_unref
 from zmqcore._sys cimport (
     EADDRINUSE, EAGAIN, EINVAL, EMFILE, EMTHREAD, ENOENT, ENOMEM, ETERM, calloc, free, malloc, memcpy,

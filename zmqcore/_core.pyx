@@ -3,65 +3,47 @@
 # The only module below the .py files that knows Python objects, exceptions and the GIL. Every call that may wait or makes a
 # system call releases the GIL, comes back to run signal handlers (-EINTR) and then goes on with the same deadline.
 # Nobody ever waits for the GIL with a socket lock held; waiting for a socket lock with the GIL held would be allowed.
-from cpython.buffer cimport (
-    PyBUF_CONTIG_RO, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer,
-)
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.buffer cimport PyBUF_CONTIG_RO, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.unicode cimport PyUnicode_AsUTF8String
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from zmqcore._context cimport (
     context_free, context_get, context_new, context_set, context_shutdown, context_t, context_wait_terminated,
 )
-from zmqcore._limits cimport LARGE_BODY_BYTES
+from zmqcore._errno cimport check, fail
+from zmqcore._frame cimport push_data, take_part
+from zmqcore._message cimport msg_fini, msg_init, msg_t
 from zmqcore._monitor cimport EVENT_ALL
 from zmqcore._options cimport (
-    OPTION_BYTES, OPTION_FD_KIND, OPTION_INT, OPTION_INT64, OPTION_STRING, OPTION_UINT64, OPTION_UNKNOWN,
-    options_kind,
+    OPTION_FD_KIND, OPTION_INT, OPTION_INT64, OPTION_STRING, OPTION_UINT64, OPTION_UNKNOWN, options_kind,
 )
-from zmqcore._pipe cimport msg_fini, msg_init, msg_push, msg_push_copy, msg_t, store_new, store_ref, store_t, store_unref
 from zmqcore._poll cimport poll_item_t, poll_wait
-from zmqcore._proxy cimport (
-    ORDER_PAUSE, ORDER_RESUME, proxy_begin, proxy_end, proxy_fini, proxy_init, proxy_run, proxy_sample, proxy_stats_t,
-    proxy_stats_table, proxy_stop, proxy_t, proxy_tell,
-)
 from zmqcore._socket cimport (
-    SOCKET_SNDMORE, socket_attend, socket_bind, socket_close, socket_connect, socket_disconnect, socket_due, socket_get,
-    socket_new, socket_recv, socket_recv_quick, socket_send, socket_send_quick, socket_set, socket_t, socket_unbind,
-    socket_unref,
+    SOCKET_SNDMORE, socket_bind, socket_close, socket_connect, socket_disconnect, socket_get, socket_new, socket_set,
+    socket_t, socket_unbind, socket_unref,
+)
+from zmqcore._socket_messages cimport (
+    socket_attend, socket_due, socket_recv, socket_recv_quick, socket_send, socket_send_quick,
 )
 from zmqcore._socket_monitor cimport socket_monitor
 from zmqcore._stats cimport peer_stats_t, peer_stats_table, socket_stats, stat_t
-from zmqcore._sys cimport (
-    EAGAIN, EFAULT, EINTR, EINVAL, ENOMEM, ENOTSOCK, ETERM, calloc, free, getpid, memcpy, zc_load, zc_now_us,
-)
+from zmqcore._sys cimport EAGAIN, EFAULT, EINTR, EINVAL, ENOTSOCK, calloc, free, memcpy, pthread_atfork, zc_now_us
 
-from zmqcore import errors, tracker as _tracker
-
-cdef int last_errno = 0     # zmq_errno(): the last error that a call here has raised, guarded by the GIL
+from zmqcore import tracker as _tracker
 
 
-cdef int fail(int rc) except -1:
-    # The one place where a negative code becomes an exception.
-    global last_errno
-    last_errno = -rc
-    if rc == -ENOMEM:
-        raise MemoryError()
-    raise errors.error_for(-rc)
+# How often this process has been forked from the one where Python began. What was made before belongs to the parent: its locks may
+# be held here for ever, and its fds are shared.
+cdef int forks = 0
 
 
-cdef inline int check(int rc) except -1:
-    return fail(rc) if rc < 0 else rc
+cdef void on_fork() noexcept nogil:
+    global forks
+    forks += 1
 
 
-def strerror(int errno):
-    """strerror(errno) -> str: the text of an error number, ZeroMQ's own ones included (zmq_strerror(3))."""
-    return errors.error_for(errno).strerror
-
-
-def zmq_errno():
-    """zmq_errno() -> int: the number of the last error raised here in this process (zmq_errno(3)); 0 before the first."""
-    return last_errno
+pthread_atfork(NULL, NULL, on_fork)
 
 
 # --- context ------------------------------------------------------------------------------------------------------------
@@ -72,11 +54,6 @@ cdef class Context:
     The container of sockets and I/O threads of one process (zmq_ctx_new(3)). Thread-safe.
     """
 
-    cdef context_t *_context
-    cdef int _pid
-    cdef bint _is_over
-    cdef object __weakref__
-
     def __init__(self, int io_threads=1):
         if self._context != NULL:
             return
@@ -85,12 +62,12 @@ cdef class Context:
         self._context = context_new(io_threads)
         if self._context == NULL:
             raise MemoryError()
-        self._pid = getpid()
+        self._forks = forks
 
     def __dealloc__(self):
         # Waits for nothing. What still lingers, or lives on in a forked child's copy, is left to the end of the process.
         cdef bint is_empty
-        if self._context == NULL or self._pid != getpid():
+        if self._context == NULL or self._forks != forks:
             return
         is_empty = self._is_over
         if not is_empty:
@@ -102,7 +79,7 @@ cdef class Context:
                 context_free(self._context)
 
     cdef context_t *open_context(self) except NULL:
-        if self._context == NULL or self._is_over:
+        if self._context == NULL or self._is_over or self._forks != forks:
             fail(-EFAULT)
         return self._context
 
@@ -114,7 +91,7 @@ cdef class Context:
         cdef int rc = -EAGAIN
         if self._context == NULL or self._is_over:
             return
-        if self._pid != getpid():
+        if self._forks != forks:
             self._is_over = True
             return
         with nogil:
@@ -126,8 +103,8 @@ cdef class Context:
         self._is_over = True
 
     def shutdown(self):
-        """Makes every call on its sockets fail with ETERM, without waiting (zmq_ctx_shutdown(3))."""
-        if self._context != NULL and not self._is_over and self._pid == getpid():
+        """Makes every call on its sockets fail with without waiting (zmq_ctx_shutdown(3))."""
+        if self._context != NULL and not self._is_over and self._forks == forks:
             with nogil:
                 context_shutdown(self._context)
 
@@ -150,171 +127,6 @@ cdef class Context:
     def underlying(self):
         """The engine's address of the context, an int; for identification only."""
         return <size_t>self._context
-
-
-# --- frame --------------------------------------------------------------------------------------------------------------
-
-cdef class Frame:
-    """Frame(data=None, track=False, copy=None, copy_threshold=None)
-
-    One part of a message, immutable, with the buffer protocol: what recv(copy=False) returns and send() takes.
-    data: bytes-like; it is copied, so that a tracker is done at once.
-    """
-
-    cdef const uint8_t *_at
-    cdef size_t _size
-    cdef store_t *_store
-    cdef bint _more
-    cdef object _tracker
-    cdef object __weakref__
-
-    def __init__(self, data=None, bint track=False, copy=None, copy_threshold=None):
-        cdef Py_buffer view
-        if self._store != NULL:
-            return                  # somebody may hold a buffer of what is here
-        self._tracker = _tracker.FINISHED if track else None
-        if data is None:
-            return
-        if isinstance(data, str):
-            raise TypeError("Unicode strings are not allowed. Only: bytes, buffer interfaces.")
-        PyObject_GetBuffer(data, &view, PyBUF_CONTIG_RO)
-        try:
-            store = store_new(view.len)
-            if store == NULL:
-                raise MemoryError()
-            memcpy(store.data, view.buf, view.len)
-        finally:
-            PyBuffer_Release(&view)
-        self._store = store
-        self._at = store.data
-        self._size = store.size
-
-    def __dealloc__(self):
-        if self._store != NULL:
-            store_unref(self._store)
-
-    def __getbuffer__(self, Py_buffer *view, int flags):
-        PyBuffer_FillInfo(view, self, <void *>self._at if self._at != NULL else <void *>b"", self._size, 1, flags)
-
-    def __len__(self):
-        return self._size
-
-    def __eq__(self, other):
-        if isinstance(other, Frame):
-            return self.bytes == other.bytes
-        return NotImplemented
-
-    __hash__ = None
-
-    def __getitem__(self, item):
-        return self.bytes[item]
-
-    def __copy__(self):
-        """Another Frame of the same bytes, which are shared."""
-        return frame_over(self._at, self._size, self._store, self._more)
-
-    def __bytes__(self):
-        return self.bytes
-
-    def __str__(self):
-        return self.bytes.decode("utf8", "replace")
-
-    def __repr__(self):
-        return f"<{type(self).__module__}.{type(self).__name__}({bytes(self.bytes[:16])!r}{'...' if self._size > 16 else ''})>"
-
-    @property
-    def bytes(self):
-        """The contents as bytes; a copy, made at each access."""
-        return PyBytes_FromStringAndSize(<const char *>self._at, self._size)
-
-    @property
-    def buffer(self):
-        """The contents as a read-only memoryview, without a copy."""
-        return memoryview(self)
-
-    @property
-    def more(self):
-        """Whether more parts of the same message follow (ZMQ_RCVMORE)."""
-        return self._more
-
-    @property
-    def tracker(self):
-        """The MessageTracker asked for with track=True, else None."""
-        return self._tracker
-
-    def get(self, option):
-        """get(option) -> int or str: a message property (zmq_msg_get(3)): MORE is 1, SHARED 3. EINVAL for others."""
-        if option == 1:
-            return int(self._more)
-        if option == 3:
-            return int(self._store != NULL and zc_load(&self._store.refs) > 1)
-        fail(-EINVAL)
-
-    def set(self, option, value):
-        """set(option, value): there is no property that can be set: EINVAL (zmq_msg_set(3))."""
-        fail(-EINVAL)
-
-
-cdef Frame frame_over(const uint8_t *at, size_t size, store_t *store, bint more):
-    # A frame that shares the store; a small body is copied, so that it does not keep a whole read buffer alive.
-    cdef Frame frame = Frame.__new__(Frame)
-    frame._more = more
-    frame._size = size
-    if size == 0:
-        return frame
-    if store != NULL and size >= LARGE_BODY_BYTES:
-        store_ref(store)
-        frame._store = store
-        frame._at = at
-        return frame
-    frame._store = store_new(size)
-    if frame._store == NULL:
-        raise MemoryError()
-    memcpy(frame._store.data, at, size)
-    frame._at = frame._store.data
-    return frame
-
-
-# --- messages from and to Python ------------------------------------------------------------------------------------------
-
-cdef int push_data(msg_t *msg, object data, bint is_kept, list views) except -1:
-    # Appends one part for the time of the call, or (is_kept) for longer. views keeps borrowed buffers until the caller is done.
-    cdef Frame frame
-    cdef Py_buffer view
-    cdef const uint8_t *at
-    cdef size_t size
-    cdef int rc
-    if PyBytes_CheckExact(data):
-        at = <const uint8_t *>PyBytes_AS_STRING(data)
-        size = PyBytes_GET_SIZE(data)
-        if is_kept or size >= LARGE_BODY_BYTES:
-            rc = msg_push_copy(msg, at, size)
-        else:
-            rc = msg_push(msg, at, size, NULL)
-    elif isinstance(data, Frame):
-        frame = <Frame>data
-        if frame._store != NULL:
-            store_ref(frame._store)
-        rc = msg_push(msg, frame._at, frame._size, frame._store)
-        if rc != 0 and frame._store != NULL:
-            store_unref(frame._store)
-    elif isinstance(data, str):
-        raise TypeError("unicode not allowed, use send_string")
-    elif not PyObject_CheckBuffer(data):
-        raise TypeError(f"{data!r} does not support the buffer interface")
-    else:
-        PyObject_GetBuffer(data, &view, PyBUF_CONTIG_RO)
-        rc = msg_push_copy(msg, <const uint8_t *>view.buf, view.len)
-        PyBuffer_Release(&view)
-    if rc != 0:
-        raise MemoryError()
-    return 0
-
-
-cdef object take_part(msg_t *msg, uint32_t i, bint copy, bint more):
-    if copy:
-        return PyBytes_FromStringAndSize(<const char *>msg.parts[i].at, msg.parts[i].size)
-    return frame_over(msg.parts[i].at, msg.parts[i].size, msg.parts[i].store, more)
 
 
 cdef bytes endpoint_text(object addr):
@@ -340,13 +152,6 @@ cdef class Socket:
     Blocking calls release the GIL, run signal handlers and end with ContextTerminated when the context ends.
     """
 
-    cdef socket_t *_socket
-    cdef int _pid
-    cdef bint _is_closed
-    cdef int _type
-    cdef readonly Context context
-    cdef object __weakref__
-
     def __cinit__(self, *args, **kwargs):
         self._is_closed = True
         self._type = -1
@@ -357,18 +162,18 @@ cdef class Socket:
         self.context = context
         self._type = socket_type
         check(socket_new(context.open_context(), socket_type, &self._socket))
-        self._pid = getpid()
+        self._forks = forks
         self._is_closed = False
 
     def __dealloc__(self):
         # A forked child leaves its parent's sockets alone: their locks may be held for ever there.
-        if self._socket != NULL and self._pid == getpid():
+        if self._socket != NULL and self._forks == forks:
             with nogil:
                 socket_close(self._socket, NULL)
                 socket_unref(self._socket)
 
     cdef socket_t *open_socket(self) except NULL:
-        if self._is_closed or self._socket == NULL:
+        if self._is_closed or self._socket == NULL or self._forks != forks:
             fail(-ENOTSOCK)
         return self._socket
 
@@ -396,7 +201,7 @@ cdef class Socket:
         cdef const int32_t *at = NULL
         if self._is_closed or self._socket == NULL:
             return
-        if self._pid != getpid():
+        if self._forks != forks:
             self._is_closed = True
             return
         if linger is not None:
@@ -414,14 +219,14 @@ cdef class Socket:
         """bind(addr): accepts connections at an endpoint (zmq_bind(3)).
 
         addr: str or bytes, for example "tcp://127.0.0.1:*", "ipc:///tmp/feed", "inproc://name".
-        Raises ZMQError: EINVAL, EPROTONOSUPPORT, ENODEV, EADDRINUSE, EADDRNOTAVAIL, EMTHREAD, ETERM, ENOTSOCK.
+        Raises ZMQError: EINVAL, EPROTONOSUPPORT, ENODEV, EADDRINUSE, EADDRNOTAVAIL, EMTHREAD, ENOTSOCK.
         """
         self.endpoint_call(socket_bind, addr)
 
     def connect(self, addr):
         """connect(addr): connects to an endpoint (zmq_connect(3)), in the background, again and again.
 
-        Raises ZMQError: EINVAL, EPROTONOSUPPORT, EMTHREAD, ETERM, ENOTSOCK.
+        Raises ZMQError: EINVAL, EPROTONOSUPPORT, EMTHREAD, ENOTSOCK.
         """
         self.endpoint_call(socket_connect, addr)
 
@@ -438,7 +243,7 @@ cdef class Socket:
 
         addr: an inproc endpoint to connect a PAIR socket to (zmq_socket_monitor(3)); None ends the monitor. A monitor that
         was there before gets MONITOR_STOPPED. Events that a monitor leaves unread beyond the high-water marks are dropped.
-        Raises ZMQError: EPROTONOSUPPORT, EINVAL, EADDRINUSE, EMFILE, ETERM, ENOTSOCK.
+        Raises ZMQError: EPROTONOSUPPORT, EINVAL, EADDRINUSE, EMFILE, ENOTSOCK.
         """
         cdef socket_t *socket = self.open_socket()
         cdef bytes text
@@ -612,7 +417,7 @@ cdef class Socket:
         self.open_socket()
         msg_init(&msg)
         try:
-            push_data(&msg, data, bits & SOCKET_SNDMORE, None)
+            push_data(&msg, data, bits & SOCKET_SNDMORE)
             self.send_msg(&msg, bits, False)
         finally:
             msg_fini(&msg)
@@ -682,7 +487,7 @@ cdef class Socket:
         try:
             for i, part in enumerate(parts):
                 try:
-                    push_data(&msg, part, bits & SOCKET_SNDMORE, None)
+                    push_data(&msg, part, bits & SOCKET_SNDMORE)
                 except TypeError as error:
                     raise TypeError(f"part {i} of the message: {error}") from None
             self.send_msg(&msg, bits, not bits & SOCKET_SNDMORE)
@@ -716,6 +521,19 @@ cdef class Socket:
         for _, events in poll_items([(self, flags)], timeout_ms):
             return events
         return 0
+
+
+# --- statistics -----------------------------------------------------------------------------------------------------------
+
+cdef dict stats_dict(const stat_t *stat, const char *at):
+    cdef dict found = {}
+    while stat.name != NULL:
+        if at != NULL:
+            found[stat.name.decode()] = (<const uint64_t *>(at + stat.offset))[0]
+        else:
+            found[stat.name.decode()] = (stat.unit.decode(), stat.text.decode())
+        stat += 1
+    return found
 
 
 # --- poll ---------------------------------------------------------------------------------------------------------------
@@ -768,143 +586,3 @@ def zmq_poll(items, timeout_ms=-1):
     timeout_ms: milliseconds, negative for ever. Only items with events are returned.
     """
     return poll_items(items, int(timeout_ms))
-
-
-# --- proxy --------------------------------------------------------------------------------------------------------------
-
-cdef socket_t *proxy_socket(object socket, str name, bint is_optional) except? NULL:
-    if socket is None and is_optional:
-        return NULL
-    if not isinstance(socket, Socket):
-        raise TypeError(f"{name} must be a Socket, not {type(socket).__name__}")
-    return (<Socket>socket).open_socket()
-
-
-cdef class ProxyLoop:
-    """ProxyLoop(frontend, backend, capture=None, control=None)
-
-    A proxy that other threads can watch and steer while run() forwards. See zmqcore.Proxy, which adds a thread to it.
-    """
-
-    cdef proxy_t _proxy
-    cdef bint _is_running       # GIL (or the loop's own thread)
-    cdef readonly Socket frontend
-    cdef readonly Socket backend
-    cdef readonly Socket capture
-    cdef readonly Socket control
-    cdef object __weakref__
-
-    def __init__(self, frontend, backend, capture=None, control=None):
-        if self._proxy.frontend != NULL:
-            return
-        proxy_socket(frontend, "frontend", False)
-        proxy_socket(backend, "backend", False)
-        proxy_socket(capture, "capture", True)
-        proxy_socket(control, "control", True)
-        self.frontend = frontend
-        self.backend = backend
-        self.capture = capture
-        self.control = control
-        proxy_init(&self._proxy, self.frontend._socket, self.backend._socket,
-                   self.capture._socket if capture is not None else NULL,
-                   self.control._socket if control is not None else NULL)
-
-    def __dealloc__(self):
-        if self._proxy.frontend != NULL:
-            proxy_fini(&self._proxy)
-
-    cdef proxy_t *open_proxy(self) except NULL:
-        # A subclass may not have called __init__.
-        if self._proxy.frontend == NULL:
-            fail(-EFAULT)
-        return &self._proxy
-
-    def run(self):
-        """Forwards in the calling thread until stop() or TERMINATE; returns None then. Otherwise raises, as proxy does."""
-        cdef int rc
-        self.open_proxy()
-        if self._is_running:
-            raise RuntimeError("this proxy is running already")
-        for socket in (self.frontend, self.backend, self.capture, self.control):
-            if socket is not None:
-                (<Socket>socket).open_socket()
-        self._is_running = True
-        try:
-            with nogil:
-                rc = proxy_begin(&self._proxy)
-            check(rc)
-            try:
-                while True:
-                    with nogil:
-                        rc = proxy_run(&self._proxy)
-                    if rc != -EINTR:
-                        check(rc)
-                        return
-                    PyErr_CheckSignals()
-            finally:
-                with nogil:
-                    proxy_end(&self._proxy)
-        finally:
-            self._is_running = False
-
-    @property
-    def running(self):
-        """Whether run() is under way."""
-        return self._is_running
-
-    def pause(self):
-        """Stops forwarding until resume(); messages wait in the sockets."""
-        proxy_tell(self.open_proxy(), ORDER_PAUSE)
-
-    def resume(self):
-        """Forwards again."""
-        proxy_tell(self.open_proxy(), ORDER_RESUME)
-
-    def stop(self):
-        """Makes run() return, between two messages; what is queued stays in the sockets. A later run() goes on from there."""
-        proxy_stop(self.open_proxy())
-
-    def stats(self):
-        """stats() -> dict of str to int: what was forwarded, what waits, who is connected (see stats_help). Any thread."""
-        cdef proxy_stats_t sample
-        cdef proxy_t *proxy = self.open_proxy()
-        with nogil:
-            proxy_sample(proxy, &sample)
-        return stats_dict(proxy_stats_table(), <const char *>&sample)
-
-    @staticmethod
-    def stats_help():
-        """stats_help() -> dict of name to (unit, meaning) of what stats() returns."""
-        return stats_dict(proxy_stats_table(), NULL)
-
-
-cdef dict stats_dict(const stat_t *stat, const char *at):
-    # Of name to value; without a struct to read, to (unit, meaning).
-    cdef dict found = {}
-    while stat.name != NULL:
-        if at != NULL:
-            found[stat.name.decode()] = (<const uint64_t *>(at + stat.offset))[0]
-        else:
-            found[stat.name.decode()] = (stat.unit.decode(), stat.text.decode())
-        stat += 1
-    return found
-
-
-def proxy(frontend, backend, capture=None):
-    """proxy(frontend, backend, capture=None)
-
-    Forwards messages between two sockets, both ways, in the calling thread, until the context ends (zmq_proxy(3)).
-    capture: a PUB, DEALER, PUSH or PAIR socket that gets a copy of every message. Never returns: raises
-    ContextTerminated (ETERM), another ZMQError, or what a signal handler raises.
-    """
-    ProxyLoop(frontend, backend, capture).run()
-
-
-def proxy_steerable(frontend, backend, capture=None, control=None):
-    """proxy_steerable(frontend, backend, capture=None, control=None) -> int
-
-    As proxy, steered by the messages PAUSE, RESUME, STATISTICS and TERMINATE on the control socket
-    (zmq_proxy_steerable(3)). Returns 0 after TERMINATE.
-    """
-    ProxyLoop(frontend, backend, capture, control).run()
-    return 0

@@ -8,6 +8,7 @@ from zmqcore._engine cimport (
 )
 from zmqcore._limits cimport ACCEPTS_MAX, ACCEPT_REST_US
 from zmqcore._link cimport LINK_CONNECTOR, link_leave, link_new, link_t, link_unref
+from zmqcore._message cimport store_new, store_t, store_unref
 from zmqcore._monitor cimport (
     EVENT_ACCEPTED, EVENT_ACCEPT_FAILED, EVENT_BIND_FAILED, EVENT_CLOSED, EVENT_CLOSE_FAILED, EVENT_LISTENING,
     monitor_raise, monitor_t,
@@ -15,7 +16,6 @@ from zmqcore._monitor cimport (
 from zmqcore._options cimport (
     TYPE_DEALER, TYPE_PUB, TYPE_REQ, TYPE_SUB, options_t,
 )
-from zmqcore._pipe cimport store_new, store_t, store_unref
 from zmqcore._reactor cimport (
     REACTOR_IN, poller_unwatch, poller_watch, timers_cancel, timers_reserve, timers_set, timers_unreserve,
 )

@@ -13,9 +13,10 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from zmqcore._handshake cimport handshake_t
 from zmqcore._link cimport link_t
+from zmqcore._message cimport msg_t, part_t, store_t
 from zmqcore._monitor cimport monitor_t
 from zmqcore._options cimport options_t
-from zmqcore._pipe cimport msg_t, part_t, pipe_t, store_t
+from zmqcore._pipe cimport pipe_t
 from zmqcore._reactor cimport mailbox_t, poller_t, ready_t, timer_t, timers_t, watch_t
 from zmqcore._sys cimport pthread_mutex_t
 from zmqcore._transport cimport address_t, transport_kind

@@ -18,15 +18,15 @@ from zmqcore._link cimport (
     link_is_abandoned, link_is_joined, link_leave, link_pop, link_push, link_readable, link_unref, link_writable,
 )
 from zmqcore._mechanism cimport FAILURE_AUTH, FAILURE_PROTOCOL
+from zmqcore._message cimport msg_fini, msg_init, msg_push_copy, store_unref
 from zmqcore._monitor cimport (
     EVENT_CLOSED, EVENT_CONNECTED, EVENT_CONNECT_DELAYED, EVENT_CONNECT_RETRIED, EVENT_DISCONNECTED,
     EVENT_HANDSHAKE_FAILED_AUTH, EVENT_HANDSHAKE_FAILED_NO_DETAIL, EVENT_HANDSHAKE_FAILED_PROTOCOL, monitor_fini,
     monitor_raise,
 )
 from zmqcore._pipe cimport (
-    msg_fini, msg_init, msg_push_copy, pipe_abandon_begun, pipe_append, pipe_append_frame, pipe_clear,
-    pipe_drop_incomplete, pipe_fini, pipe_gather, pipe_has_reopened, pipe_init, pipe_is_full, pipe_pop, pipe_sent,
-    store_unref,
+    pipe_abandon_begun, pipe_append, pipe_append_frame, pipe_clear, pipe_drop_incomplete, pipe_fini, pipe_gather,
+    pipe_has_reopened, pipe_init, pipe_is_full, pipe_pop, pipe_sent,
 )
 from zmqcore._reactor cimport (
     REACTOR_FAILED, REACTOR_IN, REACTOR_OUT, mailbox_disarm, mailbox_new, mailbox_open, mailbox_unref, poller_close,

@@ -3,9 +3,10 @@
 # Lock: the locks of both sockets.
 from libc.stdint cimport uint32_t, uint64_t
 from zmqcore._engine cimport engine_attention, engine_t
+from zmqcore._message cimport store_t
 from zmqcore._pipe cimport (
-    pipe_append_prefixed, pipe_append_run, pipe_append_small, pipe_consume_run, pipe_has_reopened, pipe_is_full, pipe_peek_run, raw_t, run_t,
-    store_t,
+    pipe_append_prefixed, pipe_append_run, pipe_append_small, pipe_consume_run, pipe_has_reopened, pipe_is_full,
+    pipe_peek_run, raw_t, run_t,
 )
 
 # Whether runs can be appended to it: not over inproc (the pipe has a lock of its own), not with ZMQ_CONFLATE.

@@ -6,7 +6,8 @@
 #   L2  a side that finds its pipe empty is posted to at the next append; a side that finds it full, when it reopens
 #   L3  mailboxes[side] is NULL until that side exists (a connect before the bind)
 from libc.stdint cimport int32_t, uint32_t
-from zmqcore._pipe cimport msg_t, pipe_t, store_t
+from zmqcore._message cimport msg_t, store_t
+from zmqcore._pipe cimport pipe_t
 from zmqcore._reactor cimport mailbox_t, post_t
 from zmqcore._sys cimport pthread_mutex_t
 

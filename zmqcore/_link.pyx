@@ -1,8 +1,8 @@
 # zmqcore/_link.pyx -- see the door for contracts.
 from libc.stdint cimport uint32_t
+from zmqcore._message cimport msg_t, store_ref, store_t, store_unref
 from zmqcore._pipe cimport (
-    msg_t, pipe_append, pipe_drop, pipe_fini, pipe_has_reopened, pipe_init, pipe_is_full, pipe_pop, pipe_t, store_ref,
-    store_t, store_unref,
+    pipe_append, pipe_drop, pipe_fini, pipe_has_reopened, pipe_init, pipe_is_full, pipe_pop, pipe_t,
 )
 from zmqcore._reactor cimport mailbox_post, mailbox_ref, mailbox_t, mailbox_unref
 from zmqcore._sys cimport (

@@ -10,7 +10,7 @@
 #   V3  count <= MONITOR_RECORDS_MAX, not counting those that are last, which are never lost
 #   V4  is_sending is set by one thread at a time: records get to their target in order
 from libc.stdint cimport uint32_t, uint64_t
-from zmqcore._pipe cimport msg_t
+from zmqcore._message cimport msg_t
 
 cdef enum:
     EVENT_CONNECTED = 0x0001            # value: fd

@@ -1,6 +1,6 @@
 # zmqcore/_monitor.pyx -- see the door for contracts.
 from libc.stdint cimport uint8_t, uint16_t
-from zmqcore._pipe cimport msg_push_copy
+from zmqcore._message cimport msg_push_copy
 from zmqcore._sys cimport ENOMEM, free, malloc, memcpy, strlen
 
 cdef enum:

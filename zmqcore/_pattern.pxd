@@ -8,8 +8,9 @@
 #   N3  a dead engine is released when it is detached and no longer in the in-queue
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from zmqcore._engine cimport engine_t, host_t
+from zmqcore._message cimport msg_t, part_t, store_t
 from zmqcore._options cimport options_t
-from zmqcore._pipe cimport msg_t, part_t, run_t, store_t
+from zmqcore._pipe cimport run_t
 
 cdef struct pattern_t
 

@@ -4,7 +4,8 @@ from zmqcore._engine cimport (
     ENGINE_DEAD, engine_pop, engine_push, engine_readable, engine_release, engine_writable,
 )
 from zmqcore._engine_run cimport engine_append_raw, engine_append_run, engine_out_room, engine_takes_runs
-from zmqcore._pipe cimport msg_clear, msg_fini, msg_init, msg_move, msg_push, raw_t, run_advance, run_first
+from zmqcore._message cimport msg_clear, msg_fini, msg_init, msg_move, msg_push
+from zmqcore._pipe cimport raw_t, run_advance, run_first
 from zmqcore._sys cimport EAGAIN, EINVAL, ENOMEM, ENOTSUP, memset
 
 

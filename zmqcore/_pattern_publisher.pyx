@@ -7,14 +7,15 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from zmqcore._engine cimport engine_pop, engine_push, engine_t, engine_writable
 from zmqcore._engine_run cimport engine_append_raw, engine_append_run, engine_out_room, engine_takes_runs
 from zmqcore._limits cimport NOTIFICATIONS_MAX
+from zmqcore._message cimport (
+    msg_clear, msg_fini, msg_init, msg_push, msg_push_copy, msg_shift, msg_t, msg_unshift, part_t, store_new, store_t,
+    store_unref,
+)
 from zmqcore._options cimport OPTION_SUBSCRIBE, TYPE_PUB, TYPE_XPUB, options_t
 from zmqcore._pattern cimport (
     ops_always, ops_admit_all, ops_engine_nothing, ops_never, ops_recv_never, out_queue_push, pattern_t,
 )
-from zmqcore._pipe cimport (
-    msg_clear, msg_fini, msg_init, msg_push, msg_push_copy, msg_shift, msg_t, msg_unshift, part_t, pipe_append, pipe_fini,
-    pipe_init, pipe_pop, pipe_t, raw_t, run_advance, run_first, run_t, store_new, store_t, store_unref,
-)
+from zmqcore._pipe cimport pipe_append, pipe_fini, pipe_init, pipe_pop, pipe_t, raw_t, run_advance, run_first, run_t
 from zmqcore._sys cimport EAGAIN, EINVAL, ENOMEM, ENOTSUP, calloc, free, memcpy
 from zmqcore._trie cimport (
     TRIE_FIRST_OF_TOPIC, TRIE_LAST_OF_TOPIC, TRIE_UNKNOWN, trie_add, trie_fini, trie_has, trie_init, trie_match,

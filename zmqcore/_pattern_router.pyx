@@ -7,15 +7,15 @@ from zmqcore._engine cimport (
     engine_end_after, engine_peer_id, engine_push, engine_t, engine_writable, host_random,
 )
 from zmqcore._link cimport LINK_CONNECTOR
+from zmqcore._message cimport (
+    msg_clear, msg_shift, msg_t, msg_unshift, part_t, store_new, store_ref, store_t, store_unref,
+)
 from zmqcore._options cimport TYPE_ROUTER, blob_clear, blob_t
 from zmqcore._pattern cimport (
     fair_is_readable, fair_recv, ops_engine_nothing, ops_input_fair, ops_set_nothing, pattern_t, send_probe,
 )
 from zmqcore._engine_run cimport engine_append_raw, engine_out_room, engine_takes_runs
-from zmqcore._pipe cimport (
-    msg_clear, msg_shift, msg_t, msg_unshift, part_t, raw_t, run_advance, run_first, run_t, store_new, store_ref, store_t,
-    store_unref,
-)
+from zmqcore._pipe cimport raw_t, run_advance, run_first, run_t
 from zmqcore._sys cimport EAGAIN, EHOSTUNREACH, EINVAL, ENOMEM, ENOTSUP, calloc, free, memcmp, memcpy, zc_put_be32
 
 cdef enum:

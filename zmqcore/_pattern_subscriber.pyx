@@ -3,12 +3,13 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t
 from zmqcore._engine cimport (
     ENGINE_ACTIVE, engine_push, engine_subscribe, engine_t, engine_writable,
 )
+from zmqcore._message cimport msg_clear, msg_fini, msg_init, msg_push, msg_t, part_t, store_ref
 from zmqcore._options cimport OPTION_SUBSCRIBE, TYPE_SUB, TYPE_XSUB
 from zmqcore._pattern cimport (
     ahead_is_readable, ahead_recv, fair_is_readable, fair_recv, ops_always, ops_check_never, ops_admit_all, ops_engine_nothing,
     ops_input_fair, ops_never, ops_send_never, ops_set_nothing, out_queue_push, pattern_t,
 )
-from zmqcore._pipe cimport msg_clear, msg_fini, msg_init, msg_push, msg_t, part_t, pipe_clear, store_ref
+from zmqcore._pipe cimport pipe_clear
 from zmqcore._sys cimport ENOMEM, calloc, free
 from zmqcore._trie cimport (
     TRIE_LAST_OF_TOPIC, trie_add, trie_fini, trie_init, trie_matches, trie_remove, trie_t, trie_walk,

@@ -1,6 +1,5 @@
 # zmqcore/_pipe.pxd -- a one-way queue of frames in wire form (floor 3; sees no Python object).
-# Lock:   the owner's (socket lock, or the leaf lock of an inproc link), for every function but store_ref/store_unref and
-#         the msg_ functions (any thread).
+# Lock:   the owner's (socket lock, or the leaf lock of an inproc link), for every function.
 # Memory: a pipe owns its chunks; chunks refer to stores, which are counted and may outlive the pipe in a part_t.
 # One pipe is used in one of three ways, which share the chunk list:
 #   out     pipe_append -> pipe_gather, pipe_sent           (a connection's output: frames leave as bytes)
@@ -13,71 +12,11 @@
 #   P3  the reader never sees a message whose last frame is not here: it reads only while msgs > 0
 #   P4  a frame lies whole in one chunk, or its header ends a chunk and its body is the next one (is_body)
 #   P5  while is_reserved the tail chunk is neither freed nor rewound: somebody reads into it without the lock
-from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from zmqcore._limits cimport LARGE_BODY_BYTES
-from zmqcore._sys cimport iovec, memcpy, zc_add
+from zmqcore._message cimport msg_t, part_t, store_t
+from zmqcore._sys cimport iovec, memcpy
 from zmqcore._zmtp cimport ZMTP_HEAD_BYTES_MAX, ZMTP_LONG, ZMTP_MORE, zmtp_head_read
-
-# --- memory by reference -----------------------------------------------------------------------------------------------
-
-ctypedef void (*store_release_fn)(void *arg) noexcept nogil
-
-cdef struct store_t:
-    int32_t refs                # atomic
-    uint8_t *data
-    size_t size
-    store_release_fn release    # NULL: data lies behind this struct
-    void *arg
-
-# A store of its own memory with refs 1; NULL: no memory. size may be 0.
-cdef store_t *store_new(size_t size) noexcept nogil
-# A store over somebody else's bytes; release(arg) is called by whichever thread lets go last.
-cdef store_t *store_wrap(const void *data, size_t size, store_release_fn release, void *arg) noexcept nogil
-cdef void store_free(store_t *self) noexcept nogil
-
-cdef inline void store_ref(store_t *self) noexcept nogil:
-    zc_add(&self.refs, 1)
-
-cdef inline void store_unref(store_t *self) noexcept nogil:
-    if zc_add(&self.refs, -1) == 0:
-        store_free(self)
-
-# --- messages ----------------------------------------------------------------------------------------------------------
-
-# One frame's body. store, when not NULL, keeps the bytes alive and is counted once for this part.
-cdef struct part_t:
-    const uint8_t *at
-    size_t size
-    store_t *store
-
-cdef enum:
-    MSG_INLINE_PARTS = 4
-
-# A whole message: parts[0:count]. Not movable by assignment (parts may point inside): use msg_move.
-cdef struct msg_t:
-    part_t *parts
-    uint32_t count
-    uint32_t room
-    bint is_command             # a SUBSCRIBE or CANCEL command body (pipes that keep commands)
-    void *source                # the engine that it came from; a tag, never followed; NULL none
-    part_t few[MSG_INLINE_PARTS]
-
-cdef void msg_init(msg_t *self) noexcept nogil
-# Lets go of all parts; the message is empty afterwards and can be used again.
-cdef void msg_clear(msg_t *self) noexcept nogil
-# msg_clear, and frees the table of parts.
-cdef void msg_fini(msg_t *self) noexcept nogil
-# Appends a part and takes over the caller's count on store. 0; -ENOMEM (the store is not taken).
-cdef int msg_push(msg_t *self, const uint8_t *at, size_t size, store_t *store) noexcept nogil
-# Appends a part that owns a copy of the bytes. 0; -ENOMEM.
-cdef int msg_push_copy(msg_t *self, const uint8_t *at, size_t size) noexcept nogil
-# Puts a part in front (same rules as msg_push).
-cdef int msg_unshift(msg_t *self, const uint8_t *at, size_t size, store_t *store) noexcept nogil
-# Drops the first count parts.
-cdef void msg_shift(msg_t *self, uint32_t count) noexcept nogil
-# target (empty) becomes what source was; source is empty afterwards.
-cdef void msg_move(msg_t *target, msg_t *source) noexcept nogil
-cdef size_t msg_bytes(const msg_t *self) noexcept nogil
 
 # --- the queue -----------------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@
 #   X2  a direction that cannot move keeps no input in the wait: a blocked, paused or idle proxy sleeps
 #   X3  control and termination are looked at once a turn, and a turn is bounded
 from libc.stdint cimport int32_t, uint64_t
-from zmqcore._pipe cimport msg_t
+from zmqcore._message cimport msg_t
 from zmqcore._socket cimport socket_t
 from zmqcore._stats cimport stat_t
 
@@ -27,6 +27,7 @@ cdef enum:
 
 cdef enum:
     PROXY_SOCKETS_MAX = 4
+    PROXY_STOPPED = 1
 
 cdef struct proxy_t:
     socket_t *frontend
@@ -83,7 +84,8 @@ cdef void proxy_stop(proxy_t *self) noexcept nogil
 # The sockets outlive the proxy_t. capture and control may be NULL; backend may be the frontend.
 cdef void proxy_init(proxy_t *self, socket_t *frontend, socket_t *backend, socket_t *capture,
                      socket_t *control) noexcept nogil
-# Takes the driving seat of all the sockets. 0; -ETERM; -ENOTSOCK; -EINVAL (capture or control is one of the sides).
+# Takes the driving seat of all the sockets. 0; PROXY_STOPPED: proxy_stop came first; -EINTR: somebody else drives one of them,
+# look for signals and call again; -ETERM; -ENOTSOCK; -EINVAL (capture or control is one of the sides).
 cdef int proxy_begin(proxy_t *self) noexcept nogil
 # Runs until it has a reason to return: 0 TERMINATE or proxy_stop; -ETERM; -EINTR (look for signals and call again); other -errno.
 cdef int proxy_run(proxy_t *self) noexcept nogil

@@ -9,11 +9,12 @@ from zmqcore._engine_run cimport engine_consume_run, engine_out_room, engine_pee
 from zmqcore._limits cimport (
     PROXY_BURST_BYTES, PROXY_BURST_MSGS, PROXY_IDLE_SIGNALS_US, PROXY_INNER_TURNS, PROXY_RUN_MSGS, PROXY_SIGNALS_US,
 )
+from zmqcore._message cimport (
+    msg_bytes, msg_clear, msg_fini, msg_init, msg_move, msg_push, msg_push_copy, part_t, store_ref, store_t,
+)
 from zmqcore._options cimport TYPE_PUB, TYPE_REP
 from zmqcore._pattern cimport fair_rotate, pattern_t
-from zmqcore._pipe cimport (
-    msg_bytes, msg_clear, msg_fini, msg_init, msg_move, msg_push, msg_push_copy, part_t, run_t, store_ref, store_t,
-)
+from zmqcore._pipe cimport run_t
 from zmqcore._reactor cimport mailbox_has, mailbox_ring, poller_wait_fds
 from zmqcore._socket cimport (
     socket_may_sleep, socket_release, socket_seize, socket_turn,
@@ -42,30 +43,33 @@ cdef void describe(int at, const char *name, const char *unit, const char *text,
 
 
 cdef void fill_table() noexcept nogil:
-    cdef proxy_stats_t *at = NULL
-    describe(0, b"frontend_in_parts", b"parts", b"received from the frontend", <size_t>&at.parts[0])
-    describe(1, b"frontend_in_bytes", b"bytes", b"received from the frontend", <size_t>&at.parts[1])
-    describe(2, b"frontend_out_parts", b"parts", b"sent to the frontend", <size_t>&at.parts[2])
-    describe(3, b"frontend_out_bytes", b"bytes", b"sent to the frontend", <size_t>&at.parts[3])
-    describe(4, b"backend_in_parts", b"parts", b"received from the backend", <size_t>&at.parts[4])
-    describe(5, b"backend_in_bytes", b"bytes", b"received from the backend", <size_t>&at.parts[5])
-    describe(6, b"backend_out_parts", b"parts", b"sent to the backend", <size_t>&at.parts[6])
-    describe(7, b"backend_out_bytes", b"bytes", b"sent to the backend", <size_t>&at.parts[7])
-    describe(8, b"forward_messages", b"messages", b"from frontend to backend", <size_t>&at.forward_messages)
-    describe(9, b"backward_messages", b"messages", b"from backend to frontend", <size_t>&at.backward_messages)
+    cdef proxy_stats_t at
+    cdef size_t base = <size_t>&at
+    describe(0, b"frontend_in_parts", b"parts", b"received from the frontend", <size_t>&at.parts[0] - base)
+    describe(1, b"frontend_in_bytes", b"bytes", b"received from the frontend", <size_t>&at.parts[1] - base)
+    describe(2, b"frontend_out_parts", b"parts", b"sent to the frontend", <size_t>&at.parts[2] - base)
+    describe(3, b"frontend_out_bytes", b"bytes", b"sent to the frontend", <size_t>&at.parts[3] - base)
+    describe(4, b"backend_in_parts", b"parts", b"received from the backend", <size_t>&at.parts[4] - base)
+    describe(5, b"backend_in_bytes", b"bytes", b"received from the backend", <size_t>&at.parts[5] - base)
+    describe(6, b"backend_out_parts", b"parts", b"sent to the backend", <size_t>&at.parts[6] - base)
+    describe(7, b"backend_out_bytes", b"bytes", b"sent to the backend", <size_t>&at.parts[7] - base)
+    describe(8, b"forward_messages", b"messages", b"from frontend to backend", <size_t>&at.forward_messages - base)
+    describe(9, b"backward_messages", b"messages", b"from backend to frontend", <size_t>&at.backward_messages - base)
     describe(10, b"forward_blocked_us", b"microseconds", b"in which messages waited because the backend or capture took none",
-             <size_t>&at.forward_blocked_us)
+             <size_t>&at.forward_blocked_us - base)
     describe(11, b"backward_blocked_us", b"microseconds", b"in which messages waited because the frontend or capture took none",
-             <size_t>&at.backward_blocked_us)
-    describe(12, b"paused", b"0 or 1", b"whether the proxy is paused", <size_t>&at.paused)
-    describe(13, b"frontend_peers", b"peers", b"connected to the frontend", <size_t>&at.frontend_peers)
+             <size_t>&at.backward_blocked_us - base)
+    describe(12, b"paused", b"0 or 1", b"whether the proxy is paused", <size_t>&at.paused - base)
+    describe(13, b"frontend_peers", b"peers", b"connected to the frontend", <size_t>&at.frontend_peers - base)
     describe(14, b"frontend_queued_messages", b"messages", b"waiting in the frontend, both ways",
-             <size_t>&at.frontend_queued_messages)
-    describe(15, b"frontend_queued_bytes", b"bytes", b"waiting in the frontend, both ways", <size_t>&at.frontend_queued_bytes)
-    describe(16, b"backend_peers", b"peers", b"connected to the backend", <size_t>&at.backend_peers)
+             <size_t>&at.frontend_queued_messages - base)
+    describe(15, b"frontend_queued_bytes", b"bytes", b"waiting in the frontend, both ways",
+             <size_t>&at.frontend_queued_bytes - base)
+    describe(16, b"backend_peers", b"peers", b"connected to the backend", <size_t>&at.backend_peers - base)
     describe(17, b"backend_queued_messages", b"messages", b"waiting in the backend, both ways",
-             <size_t>&at.backend_queued_messages)
-    describe(18, b"backend_queued_bytes", b"bytes", b"waiting in the backend, both ways", <size_t>&at.backend_queued_bytes)
+             <size_t>&at.backend_queued_messages - base)
+    describe(18, b"backend_queued_bytes", b"bytes", b"waiting in the backend, both ways",
+             <size_t>&at.backend_queued_bytes - base)
 
 
 fill_table()
@@ -160,6 +164,9 @@ cdef int proxy_begin(proxy_t *self) noexcept nogil:
     if ((self.capture != NULL and self.capture in (self.frontend, self.backend, self.control))
             or (self.control != NULL and self.control in (self.frontend, self.backend))):
         return -EINVAL
+    if zc_load(&self.is_stop_wanted):
+        zc_swap(&self.is_stop_wanted, 0)
+        return PROXY_STOPPED
     for i in range(self.count):
         rc = socket_seize(self.sockets[i])
         if rc != 0:
@@ -427,7 +434,7 @@ cdef void flush_all(proxy_t *self) noexcept nogil:
 # --- control ----------------------------------------------------------------------------------------------------------------
 
 cdef bint says(const msg_t *msg, const char *word, size_t size) noexcept nogil:
-    return msg.parts[0].size == size and memcmp(msg.parts[0].at, word, size) == 0
+    return msg.count == 1 and msg.parts[0].size == size and memcmp(msg.parts[0].at, word, size) == 0
 
 
 cdef int send_answer(proxy_t *self, msg_t *reply) noexcept nogil:
@@ -484,11 +491,11 @@ cdef int serve_control(proxy_t *self) noexcept nogil:
     cdef msg_t command
     cdef bint is_stats
     cdef int rc = 0
-    cdef int i
+    cdef int _i
     if not control.ops.can_recv:
         return 0
     msg_init(&command)
-    for i in range(PROXY_BURST_MSGS):
+    for _i in range(PROXY_BURST_MSGS):
         if self.is_over or not control.ops.is_readable(control):
             break
         rc = control.ops.recv(control, &command)
@@ -613,7 +620,7 @@ cdef int turn(proxy_t *self) noexcept nogil:
     take_orders(self)
     rc = control_turn(self)
     self.has_more = False
-    for i in range(PROXY_INNER_TURNS):
+    for _turn in range(PROXY_INNER_TURNS):
         if rc == 0 and not self.is_paused and not self.is_over:
             rc = forward_both(self)
         flush_all(self)

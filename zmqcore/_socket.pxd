@@ -10,7 +10,7 @@
 #
 # Lock:   taken inside every function here, unless it says "locked". Thread: any.
 # Memory: counted: once by the Python handle, once by the open or lingering socket itself.
-# Errors: negative errno of zmq.h; -EINTR means: run the signal handlers and call again with the same deadline.
+# Errors: negative errno of zmq.h.
 # Invariants
 #   K1  is_driven is set by exactly one thread at a time, under the lock; only that thread waits on the poll set
 #   K2  while nobody drives and the nest is not adopted, the mailbox is armed: whatever is posted wakes the I/O thread
@@ -20,9 +20,9 @@ from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from zmqcore._context cimport context_t, member_t
 from zmqcore._endpoint cimport endpoints_t
 from zmqcore._engine cimport engine_t, host_t
+from zmqcore._message cimport msg_t
 from zmqcore._options cimport options_t
 from zmqcore._pattern cimport pattern_t
-from zmqcore._pipe cimport msg_t, part_t
 from zmqcore._reactor cimport nest_t
 from zmqcore._sys cimport ENOTSOCK, ETERM, pthread_cond_t, zc_load
 
@@ -50,7 +50,7 @@ cdef struct socket_t:
     uint32_t incoming_next
     bint has_more               # ZMQ_RCVMORE
     msg_t outgoing              # the parts of a message whose last is still to come
-    uint64_t sent_us            # flood detection, see flush_sends
+    uint64_t sent_us            # flood detection, see hand_over of _socket_messages
     uint32_t sends_in_row
 
 # Flags as in zmq.h.
@@ -75,22 +75,6 @@ cdef int socket_disconnect(socket_t *self, const char *text, size_t size) noexce
 cdef int socket_set(socket_t *self, int32_t option, const void *at, size_t size) noexcept nogil
 cdef int socket_get(socket_t *self, int32_t option, void *at, size_t *size) noexcept nogil
 
-# When a call that begins now must end: from the flags and SNDTIMEO or RCVTIMEO. 0: never; 1: it must not wait.
-cdef uint64_t socket_due(socket_t *self, bint is_send, int flags) noexcept nogil
-
-# Sends one part (flags: SOCKET_SNDMORE) or, with is_whole, all parts of msg as one message; msg is emptied on success.
-# 0; -EAGAIN; -EFSM; -EHOSTUNREACH; -ENOTSUP; -ETERM; -ENOTSOCK; -EINTR; -ENOMEM. On error msg is unchanged.
-cdef int socket_send(socket_t *self, msg_t *msg, int flags, bint is_whole, uint64_t due_us) noexcept nogil
-# Takes the next part, or with is_whole all that is left of the message, into msg (empty before). has_more as RCVMORE.
-cdef int socket_recv(socket_t *self, msg_t *msg, bint is_whole, bint *has_more, uint64_t due_us) noexcept nogil
-
-# The same without waiting and without a system call, for a caller who holds the GIL and would rather not let go of it: a whole
-# message out, or a part (or whole message) in. 0 done; 1 done, and socket_attend has to follow (without the GIL);
-# -EAGAIN: not this way (nothing has changed), use socket_send or socket_recv.
-cdef int socket_send_quick(socket_t *self, msg_t *msg) noexcept nogil
-cdef int socket_recv_quick(socket_t *self, msg_t *msg, bint is_whole, bint *has_more) noexcept nogil
-cdef void socket_attend(socket_t *self) noexcept nogil
-
 # --- for _poll: a thread that waits for several sockets, in the driving seat of those that nobody else drives ---------------
 
 # The events of wanted that are there; may_look: read what lies in the kernel when there are none. -ETERM; -ENOTSOCK.
@@ -103,7 +87,8 @@ cdef void socket_stand(socket_t *self, bint has_events) noexcept nogil
 
 # --- for the proxy: one thread that drives several sockets for long ----------------------------------------------------------
 
-# Takes the driving seat; waits for another driver to leave. 0; -ETERM; -ENOTSOCK; -errno.
+# Takes the driving seat; waits a moment for another driver to leave. 0; -EINTR: look for signals and call again; -ETERM;
+# -ENOTSOCK; -errno.
 cdef int socket_seize(socket_t *self) noexcept nogil
 cdef void socket_release(socket_t *self) noexcept nogil
 # Ends a sleep; reads and writes what is ready, if something is due. 0; -ETERM; -ENOTSOCK. Seized.
@@ -111,12 +96,21 @@ cdef int socket_turn(socket_t *self, bint is_due) noexcept nogil
 # Announces sleep on host.poller.fd. Whether to sleep; socket_turn ends it. Seized.
 cdef bint socket_may_sleep(socket_t *self) noexcept nogil
 
-# --- for the other half, _socket_monitor ------------------------------------------------------------------------------------
+# --- for the other halves, _socket_messages and _socket_monitor ---------------------------------------------------------------
 
 # Takes the lock. 0; -ENOTSOCK, -ETERM (the lock is held all the same).
 cdef int socket_enter(socket_t *self) noexcept nogil
 # The end of every operation: wakes whoever waits for a change, sends events (K4), finishes a closed socket (K3), unlocks.
 cdef void socket_leave(socket_t *self) noexcept nogil
+
+# locked. Does what other sockets have posted.
+cdef void socket_take_posts(socket_t *self) noexcept nogil
+# locked. Waits until something may have changed. 0; -EAGAIN at due_us; -EINTR: look for signals; -errno. UNLOCKS.
+cdef int socket_wait(socket_t *self, uint64_t due_us) noexcept nogil
+# locked. For calls that must not wait: reads what lies in the kernel, if that is our business now. Whether it looked. UNLOCKS.
+cdef bint socket_look(socket_t *self) noexcept nogil
+# locked. Arms the mailbox for the I/O thread (K2).
+cdef void socket_arm_for_io(socket_t *self) noexcept nogil
 
 # locked. 0; -ENOTSOCK; -ETERM.
 cdef inline int socket_check(const socket_t *self) noexcept nogil:

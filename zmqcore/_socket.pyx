@@ -2,7 +2,7 @@
 #
 #   nobody inside:   I/O thread --on_nest_ready--> drives, arms the mailbox, looks on
 #   recv would wait: caller --adopt--> drives in a loop --leave--> (about 1 ms) --tick--> I/O thread again
-from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 from zmqcore._context cimport context_io_thread, context_join, context_leave
 from zmqcore._endpoint cimport (
     endpoints_bind, endpoints_close, endpoints_connect, endpoints_disconnect, endpoints_fini, endpoints_forget,
@@ -12,8 +12,9 @@ from zmqcore._engine cimport (
     engine_end_after, engine_new_linked, engine_on_post, engine_set_hwm, host_attend, host_bury, host_dispatch, host_fini,
     host_init, host_needs_attention, host_open, host_ops_t,
 )
-from zmqcore._limits cimport ADOPTION_US, FLOOD_GAP_US, FLOOD_SENDS, REACTOR_EVENTS_MAX, WAITER_LOOK_US
+from zmqcore._limits cimport ADOPTION_US, REACTOR_EVENTS_MAX, WAITER_LOOK_US
 from zmqcore._link cimport LINK_BINDER, link_t, link_unref
+from zmqcore._message cimport msg_clear, msg_fini, msg_init
 from zmqcore._monitor cimport monitor_is_due, monitor_is_over, monitor_stop
 from zmqcore._options cimport (
     OPTION_EVENTS, OPTION_FD, OPTION_LAST_ENDPOINT, OPTION_RCVHWM, OPTION_RCVMORE, OPTION_SNDHWM, OPTION_SUBSCRIBE,
@@ -21,7 +22,7 @@ from zmqcore._options cimport (
 )
 from zmqcore._pattern cimport pattern_attach, pattern_detach, pattern_fini, pattern_init
 from zmqcore._pattern_types cimport pattern_ops_of
-from zmqcore._pipe cimport msg_clear, msg_fini, msg_init, msg_move, msg_push, pipe_clear
+from zmqcore._pipe cimport pipe_clear
 from zmqcore._reactor cimport (
     NEST_INSIDE, NEST_OUTSIDE, NEST_TAKEN, io_adopt, io_bury, io_left, io_nest, io_release, io_release_locked, io_thread_t,
     mailbox_arm, mailbox_close, mailbox_disarm, mailbox_has, mailbox_ring, mailbox_take, nest_place, poller_close,
@@ -29,7 +30,7 @@ from zmqcore._reactor cimport (
 )
 from zmqcore._socket_monitor cimport socket_tell
 from zmqcore._sys cimport (
-    EAGAIN, EFSM, EINTR, EINVAL, ENOENT, ENOMEM, ENOTSOCK, ENOTSUP, ETIMEDOUT, calloc, free, memcpy,
+    EAGAIN, EINTR, EINVAL, ENOENT, ENOMEM, ETIMEDOUT, calloc, free, memcpy,
     pthread_cond_broadcast, pthread_cond_destroy, pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_unlock, strlen,
     zc_add, zc_cond_init, zc_cond_wait_until, zc_now_us, zc_swap,
 )
@@ -109,7 +110,7 @@ cdef int on_open(void *arg) noexcept nogil:
         self.nest.fd = self.host.poller.fd
         rc = io_nest(io, &self.nest)
     if rc == 0 and not self.is_driven and not self.has_fd:
-        arm_for_io(self)
+        socket_arm_for_io(self)
     elif rc == 0:
         io_adopt(&self.nest)        # somebody drives it already
     return rc
@@ -290,11 +291,11 @@ cdef int socket_enter(socket_t *self) noexcept nogil:
     # Takes the lock. 0; -ENOTSOCK, -ETERM (the lock is held all the same).
     pthread_mutex_lock(&self.host.lock)
     if mailbox_has(self.host.mailbox):
-        take_posts(self)
+        socket_take_posts(self)
     return socket_check(self)
 
 
-cdef void take_posts(socket_t *self) noexcept nogil:
+cdef void socket_take_posts(socket_t *self) noexcept nogil:
     cdef post_t *post = mailbox_take(self.host.mailbox)
     cdef post_t *next
     cdef link_t *link
@@ -323,7 +324,7 @@ cdef void take_post(socket_t *self, link_t *link, int side) noexcept nogil:
         engine_on_post(engine)
 
 
-cdef void arm_for_io(socket_t *self) noexcept nogil:
+cdef void socket_arm_for_io(socket_t *self) noexcept nogil:
     # K2. What has come meanwhile is for the I/O thread to find.
     if not mailbox_arm(self.host.mailbox):
         zc_swap(&self.host.mailbox.armed, 1)
@@ -352,7 +353,7 @@ cdef int drive(socket_t *self, int64_t timeout_us) noexcept nogil:
     self.host.turns -= 1
     host_bury(&self.host)
     if mailbox_has(self.host.mailbox):
-        take_posts(self)
+        socket_take_posts(self)
         host_attend(&self.host)
     return -EINTR if count == -EINTR else 0
 
@@ -369,7 +370,7 @@ cdef int spin(socket_t *self, ready_t *ready, int64_t timeout_us, int32_t spin_u
             return poller_wait(&self.host.poller, ready, REACTOR_EVENTS_MAX, timeout_us)
 
 
-cdef int wait_for_change(socket_t *self, uint64_t due_us) noexcept nogil:
+cdef int socket_wait(socket_t *self, uint64_t due_us) noexcept nogil:
     # Waits until something may have changed. 0; -EAGAIN at due_us; -EINTR: look for signals. UNLOCKS.
     cdef uint64_t now_us = zc_now_us()
     cdef uint64_t until_us
@@ -406,13 +407,13 @@ cdef void stop_driving(socket_t *self) noexcept nogil:
     if self.waiters:
         pthread_cond_broadcast(&self.cond)
     if self.has_fd:
-        arm_for_io(self)
+        socket_arm_for_io(self)
     elif self.nest.is_adopted:
         self.left_us = zc_now_us()
         io_left(self.nest.io)
 
 
-cdef bint look(socket_t *self) noexcept nogil:
+cdef bint socket_look(socket_t *self) noexcept nogil:
     # For calls that must not wait: reads what lies in the kernel, if that is our business now. Whether it looked. UNLOCKS.
     if self.is_driven or self.host.poller.fd < 0 or (self.nest.is_nested and not self.nest.is_adopted):
         return False
@@ -433,7 +434,7 @@ cdef void on_nest_ready(void *arg) noexcept nogil:
     drive(self, 0)
     stop_driving(self)
     if not self.nest.is_adopted:
-        arm_for_io(self)
+        socket_arm_for_io(self)
     socket_leave(self)
 
 
@@ -447,7 +448,7 @@ cdef nest_place on_tick(void *arg, uint64_t now_us) noexcept nogil:
         place = NEST_OUTSIDE
         if now_us > self.left_us + ADOPTION_US:
             io_release_locked(&self.nest)
-            arm_for_io(self)
+            socket_arm_for_io(self)
             place = NEST_TAKEN
     pthread_mutex_unlock(&self.host.lock)
     return place
@@ -470,7 +471,7 @@ cdef int socket_connect(socket_t *self, const char *text, size_t size) noexcept 
     if rc == 0:
         rc = endpoints_connect(&self.endpoints, text, size)
         if mailbox_has(self.host.mailbox):
-            take_posts(self)
+            socket_take_posts(self)
         host_attend(&self.host)
         if self.is_closed:
             endpoints_close(&self.endpoints)
@@ -542,7 +543,7 @@ cdef int give_fd(socket_t *self, void *at, size_t *size) noexcept nogil:
     self.has_fd = True
     io_adopt(&self.nest)
     if not self.is_driven:
-        arm_for_io(self)
+        socket_arm_for_io(self)
     return put_int(at, size, self.host.poller.fd)
 
 
@@ -553,7 +554,7 @@ cdef int get_own(socket_t *self, int32_t option, void *at, size_t *size) noexcep
         return put_int(at, size, self.has_more)
     if option == OPTION_EVENTS:
         events = events_of(self)
-        if not events & SOCKET_POLLIN and look(self):
+        if not events & SOCKET_POLLIN and socket_look(self):
             events = events_of(self)
         host_attend(&self.host)
         return put_int(at, size, events)
@@ -581,246 +582,13 @@ cdef int socket_get(socket_t *self, int32_t option, void *at, size_t *size) noex
     return rc
 
 
-# --- messages ------------------------------------------------------------------------------------------------------------------
-
-cdef uint64_t socket_due(socket_t *self, bint is_send, int flags) noexcept nogil:
-    cdef int32_t timeout_ms
-    if flags & SOCKET_DONTWAIT:
-        return 1
-    timeout_ms = self.options.sndtimeo_ms if is_send else self.options.rcvtimeo_ms
-    if timeout_ms < 0:
-        return 0
-    return zc_now_us() + <uint64_t>timeout_ms * 1000 if timeout_ms else 1
-
-
-cdef bint hand_over(socket_t *self) noexcept nogil:
-    # When to write: a single message at once, by the caller, for latency; in a flood the I/O thread takes what has gathered
-    # in large writes while the caller goes on. A flood is sends that follow one another closely, with no receive between.
-    # Whether the I/O thread has been told; when not, the caller is to call host_attend.
-    cdef uint64_t now_us
-    if not self.nest.is_nested or self.has_fd:
-        return False
-    now_us = zc_now_us()
-    if now_us - self.sent_us < FLOOD_GAP_US:
-        self.sends_in_row += 1
-    else:
-        self.sends_in_row = 0
-    self.sent_us = now_us
-    if self.sends_in_row < FLOOD_SENDS:
-        return False
-    if not self.is_driven and self.nest.is_adopted:
-        io_release(&self.nest)
-        arm_for_io(self)
-    # What rang before and was not yet heard speaks for this one too.
-    if not mailbox_has(self.host.mailbox):
-        mailbox_ring(self.host.mailbox)
-    return True
-
-
-cdef int wait_or_look(socket_t *self, uint64_t due_us, bint *has_looked) noexcept nogil:
-    # What to do when an attempt said -EAGAIN. 0: try again; -EAGAIN: that is final; -EINTR, -ETERM, -ENOTSOCK. UNLOCKS.
-    cdef int rc
-    if due_us == 1:
-        if has_looked[0] or not look(self):
-            return -EAGAIN
-        has_looked[0] = True
-        return socket_check(self)
-    rc = wait_for_change(self, due_us)
-    if rc == 0 and mailbox_has(self.host.mailbox):
-        take_posts(self)
-    return rc if rc != 0 else socket_check(self)
-
-
-cdef int try_send(socket_t *self, msg_t *msg, uint64_t due_us, bint is_whole) noexcept nogil:
-    # Sends a whole message once it may go; or, of the first part of several, only waits until it may. UNLOCKS meanwhile.
-    cdef bint has_looked = False
-    cdef int rc
-    while True:
-        rc = self.pattern.ops.check(&self.pattern, &msg.parts[0])
-        if rc == 0 and is_whole:
-            rc = self.pattern.ops.send(&self.pattern, msg)
-        if rc == -EAGAIN:
-            rc = wait_or_look(self, due_us, &has_looked)
-            if rc == 0:
-                continue
-        return rc
-
-
-cdef int append_outgoing(socket_t *self, msg_t *msg) noexcept nogil:
-    # Moves the parts of msg behind those that wait. 0; -ENOMEM (nothing moved).
-    cdef uint32_t i
-    cdef uint32_t before = self.outgoing.count
-    for i in range(msg.count):
-        if msg_push(&self.outgoing, msg.parts[i].at, msg.parts[i].size, msg.parts[i].store) != 0:
-            self.outgoing.count = before
-            return -ENOMEM
-    msg.count = 0
-    return 0
-
-
-cdef int send_last_part(socket_t *self, msg_t *msg, uint64_t due_us) noexcept nogil:
-    # The message leaves self.outgoing before anybody can touch that while we wait. UNLOCKS.
-    cdef msg_t whole
-    cdef part_t *part
-    cdef uint32_t count = msg.count
-    cdef uint32_t i
-    cdef int rc = append_outgoing(self, msg)
-    if rc != 0:
-        return rc
-    msg_init(&whole)
-    msg_move(&whole, &self.outgoing)
-    rc = try_send(self, &whole, due_us, True)
-    if rc == -EAGAIN or rc == -EINTR:
-        # Not taken: the caller has its parts again, whose bytes may be borrowed, and may send them once more. There is room:
-        # they have been in msg before.
-        whole.count -= count
-        for i in range(count):
-            part = &whole.parts[whole.count + i]
-            msg_push(msg, part.at, part.size, part.store)
-        # The first parts wait for that, unless another thread has begun a message meanwhile.
-        if self.outgoing.count == 0:
-            msg_move(&self.outgoing, &whole)
-    msg_fini(&whole)
-    return rc
-
-
-cdef int send_part(socket_t *self, msg_t *msg, int flags, uint64_t due_us) noexcept nogil:
-    cdef int rc
-    if flags & SOCKET_SNDMORE:
-        rc = try_send(self, msg, due_us, False) if self.outgoing.count == 0 else 0
-        return append_outgoing(self, msg) if rc == 0 else rc
-    if self.outgoing.count == 0:
-        return try_send(self, msg, due_us, True)
-    return send_last_part(self, msg, due_us)
-
-
-cdef int socket_send(socket_t *self, msg_t *msg, int flags, bint is_whole, uint64_t due_us) noexcept nogil:
-    cdef int rc = socket_enter(self)
-    if rc == 0 and not self.pattern.ops.can_send:
-        rc = -ENOTSUP
-    if rc == 0 and self.pattern.ops.is_strict and self.incoming_next < self.incoming.count:
-        rc = -EFSM
-    if rc == 0:
-        if is_whole and self.outgoing.count == 0:
-            rc = try_send(self, msg, due_us, True)
-        else:
-            rc = send_part(self, msg, flags, due_us)
-    if rc == 0:
-        msg_clear(msg)
-        if host_needs_attention(&self.host) and not hand_over(self):
-            host_attend(&self.host)
-    socket_leave(self)
-    return rc
-
-
-cdef int socket_send_quick(socket_t *self, msg_t *msg) noexcept nogil:
-    cdef int rc
-    if pthread_mutex_trylock(&self.host.lock) != 0:
-        return -EAGAIN
-    if (mailbox_has(self.host.mailbox) and not host_needs_attention(&self.host)) or socket_check(self) != 0 or (
-            not self.pattern.ops.can_send or self.outgoing.count
-            or (self.pattern.ops.is_strict and self.incoming_next < self.incoming.count)):
-        rc = -EAGAIN
-    else:
-        rc = self.pattern.ops.check(&self.pattern, &msg.parts[0])
-        if rc == 0:
-            rc = self.pattern.ops.send(&self.pattern, msg)
-        if rc != 0:
-            rc = -EAGAIN
-    if rc == 0:
-        msg_clear(msg)
-        if host_needs_attention(&self.host) and not hand_over(self):
-            rc = 1
-    socket_leave(self)
-    return rc
-
-
-cdef void socket_attend(socket_t *self) noexcept nogil:
-    pthread_mutex_lock(&self.host.lock)
-    host_attend(&self.host)
-    socket_leave(self)
-
-
-cdef int fetch(socket_t *self, uint64_t due_us) noexcept nogil:
-    # The next whole message into self.incoming. UNLOCKS while it waits.
-    cdef bint has_looked = False
-    cdef int rc
-    while self.incoming_next >= self.incoming.count:
-        rc = self.pattern.ops.recv(&self.pattern, &self.incoming)
-        if host_needs_attention(&self.host):
-            # Whoever has closed the socket meanwhile has found nobody asleep to wake.
-            host_attend(&self.host)
-            if socket_check(self) != 0:
-                return socket_check(self)
-        if rc == -EAGAIN:
-            rc = wait_or_look(self, due_us, &has_looked)
-        if rc != 0:
-            return rc
-    return 0
-
-
-cdef int hand_out(socket_t *self, msg_t *msg, bint is_whole, bint *has_more) noexcept nogil:
-    # The next part, or all that is left, of the message in self.incoming. 0; -ENOMEM.
-    cdef part_t *part
-    cdef int rc = 0
-    while rc == 0 and self.incoming_next < self.incoming.count:
-        part = &self.incoming.parts[self.incoming_next]
-        rc = msg_push(msg, part.at, part.size, part.store)
-        if rc == 0:
-            part.store = NULL
-            self.incoming_next += 1
-            if not is_whole:
-                break
-    self.has_more = self.incoming_next < self.incoming.count
-    has_more[0] = self.has_more
-    if not self.has_more:
-        self.incoming_next = 0
-        msg_clear(&self.incoming)
-    return rc
-
-
-cdef int socket_recv_quick(socket_t *self, msg_t *msg, bint is_whole, bint *has_more) noexcept nogil:
-    cdef int rc = 0
-    if pthread_mutex_trylock(&self.host.lock) != 0:
-        return -EAGAIN
-    if (mailbox_has(self.host.mailbox) or socket_check(self) != 0 or not self.pattern.ops.can_recv
-            or (self.pattern.ops.is_strict and self.outgoing.count)):
-        rc = -EAGAIN
-    elif self.incoming_next >= self.incoming.count:
-        rc = self.pattern.ops.recv(&self.pattern, &self.incoming)
-    if rc == 0:
-        self.sends_in_row = 0
-        rc = hand_out(self, msg, is_whole, has_more)
-    if rc != 0:
-        rc = -EAGAIN
-    elif host_needs_attention(&self.host):
-        rc = 1
-    socket_leave(self)
-    return rc
-
-
-cdef int socket_recv(socket_t *self, msg_t *msg, bint is_whole, bint *has_more, uint64_t due_us) noexcept nogil:
-    cdef int rc = socket_enter(self)
-    self.sends_in_row = 0
-    if rc == 0 and not self.pattern.ops.can_recv:
-        rc = -ENOTSUP
-    if rc == 0 and self.pattern.ops.is_strict and self.outgoing.count:
-        rc = -EFSM
-    if rc == 0 and self.incoming_next >= self.incoming.count:
-        rc = fetch(self, due_us)
-    if rc == 0:
-        rc = hand_out(self, msg, is_whole, has_more)
-    socket_leave(self)
-    return rc
-
-
 # --- for _poll ---------------------------------------------------------------------------------------------------------------
 
 cdef int socket_events(socket_t *self, int wanted, bint may_look) noexcept nogil:
     cdef int rc = socket_enter(self)
     if rc == 0:
         rc = wanted & events_of(self)
-        if rc == 0 and may_look and look(self):
+        if rc == 0 and may_look and socket_look(self):
             rc = wanted & events_of(self)
         host_attend(&self.host)
     socket_leave(self)
@@ -861,11 +629,13 @@ cdef void socket_stand(socket_t *self, bint has_events) noexcept nogil:
 
 cdef int socket_seize(socket_t *self) noexcept nogil:
     cdef int rc = socket_enter(self)
-    while rc == 0 and self.is_driven:
+    if rc == 0 and self.is_driven:
         self.waiters += 1
         zc_cond_wait_until(&self.cond, &self.host.lock, zc_now_us() + WAITER_LOOK_US)
         self.waiters -= 1
         rc = socket_check(self)
+        if rc == 0 and self.is_driven:
+            rc = -EINTR
     if rc == 0:
         rc = host_open(&self.host)
     if rc == 0:

@@ -1,15 +1,16 @@
 # zmqcore/_socket_monitor.pyx -- see the door.
 from libc.stdint cimport uint32_t
 from zmqcore._limits cimport WAITER_LOOK_US
+from zmqcore._message cimport msg_fini, msg_init, msg_t
 from zmqcore._monitor cimport (
     EVENT_ALL, monitor_encode, monitor_is_due, monitor_start, monitor_stop, monitor_take, record_free, record_t,
 )
 from zmqcore._options cimport TYPE_PAIR
-from zmqcore._pipe cimport msg_fini, msg_init, msg_t
 from zmqcore._socket cimport (
-    SOCKET_DONTWAIT, socket_bind, socket_check, socket_close, socket_enter, socket_leave, socket_new, socket_send,
+    SOCKET_DONTWAIT, socket_bind, socket_check, socket_close, socket_enter, socket_leave, socket_new,
     socket_unref,
 )
+from zmqcore._socket_messages cimport socket_send
 from zmqcore._sys cimport (
     EINVAL, EPROTONOSUPPORT, pthread_cond_broadcast, pthread_mutex_lock, pthread_mutex_unlock, zc_cond_wait_until,
     zc_now_us,

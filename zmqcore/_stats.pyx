@@ -14,19 +14,22 @@ cdef void put(int at, const char *name, const char *unit, const char *text, size
 
 
 cdef void fill() noexcept nogil:
-    cdef peer_stats_t *at = NULL
-    put(0, b"serial", b"number", b"tells the peers of one socket apart; never used again", <size_t>&at.serial)
-    put(1, b"connected", b"peers", b"connections over which messages flow now", <size_t>&at.connected)
-    put(2, b"queued_in_messages", b"messages", b"received and waiting to be read", <size_t>&at.queued_in_messages)
-    put(3, b"queued_in_bytes", b"bytes", b"of them, frame headers included", <size_t>&at.queued_in_bytes)
-    put(4, b"queued_out_messages", b"messages", b"waiting to be sent", <size_t>&at.queued_out_messages)
-    put(5, b"queued_out_bytes", b"bytes", b"of them, frame headers included", <size_t>&at.queued_out_bytes)
-    put(6, b"received_messages", b"messages", b"received since the start", <size_t>&at.received_messages)
-    put(7, b"received_bytes", b"bytes", b"of them", <size_t>&at.received_bytes)
-    put(8, b"sent_messages", b"messages", b"queued to be sent since the start", <size_t>&at.sent_messages)
-    put(9, b"sent_bytes", b"bytes", b"of them, frame headers included", <size_t>&at.sent_bytes)
-    put(10, b"dropped_messages", b"messages", b"not queued because the pipe was full", <size_t>&at.dropped_messages)
-    put(11, b"times_full", b"times", b"the outgoing pipe reached its high-water mark", <size_t>&at.times_full)
+    cdef peer_stats_t at
+    cdef size_t base = <size_t>&at
+    put(0, b"serial", b"number", b"tells the peers of one socket apart; never used again", <size_t>&at.serial - base)
+    put(1, b"connected", b"peers", b"connections over which messages flow now", <size_t>&at.connected - base)
+    put(2, b"queued_in_messages", b"messages", b"received and waiting to be read",
+        <size_t>&at.queued_in_messages - base)
+    put(3, b"queued_in_bytes", b"bytes", b"of them, frame headers included", <size_t>&at.queued_in_bytes - base)
+    put(4, b"queued_out_messages", b"messages", b"waiting to be sent", <size_t>&at.queued_out_messages - base)
+    put(5, b"queued_out_bytes", b"bytes", b"of them, frame headers included", <size_t>&at.queued_out_bytes - base)
+    put(6, b"received_messages", b"messages", b"received since the start", <size_t>&at.received_messages - base)
+    put(7, b"received_bytes", b"bytes", b"of them", <size_t>&at.received_bytes - base)
+    put(8, b"sent_messages", b"messages", b"queued to be sent since the start", <size_t>&at.sent_messages - base)
+    put(9, b"sent_bytes", b"bytes", b"of them, frame headers included", <size_t>&at.sent_bytes - base)
+    put(10, b"dropped_messages", b"messages", b"not queued because the pipe was full",
+        <size_t>&at.dropped_messages - base)
+    put(11, b"times_full", b"times", b"the outgoing pipe reached its high-water mark", <size_t>&at.times_full - base)
 
 
 fill()

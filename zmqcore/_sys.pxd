@@ -121,6 +121,7 @@ cdef extern from "<pthread.h>" nogil:
     int pthread_mutex_trylock(pthread_mutex_t *self)
     int pthread_mutex_unlock(pthread_mutex_t *self)
     int pthread_cond_init(pthread_cond_t *self, pthread_condattr_t *attr)
+    int pthread_atfork(void (*prepare)() noexcept nogil, void (*parent)() noexcept nogil, void (*child)() noexcept nogil)
     int pthread_cond_destroy(pthread_cond_t *self)
     int pthread_cond_wait(pthread_cond_t *self, pthread_mutex_t *lock)
     int pthread_cond_broadcast(pthread_cond_t *self)
@@ -171,7 +172,6 @@ cdef extern from "<unistd.h>" nogil:
     ssize_t read(int fd, void *at, size_t size)
     ssize_t write(int fd, const void *at, size_t size)
     int close(int fd)
-    int getpid()
 
 cdef extern from "<sys/uio.h>" nogil:
     struct iovec:

@@ -7,7 +7,8 @@
 #   T2  partial holds parts exactly while the last frame taken had MORE
 #   T3  only whole messages get into a pipe
 from libc.stdint cimport int64_t, uint8_t
-from zmqcore._pipe cimport msg_t, pipe_t
+from zmqcore._message cimport msg_t
+from zmqcore._pipe cimport pipe_t
 from zmqcore._zmtp cimport slice_t
 
 cdef struct v1_t:               # after v1_init or v1_fini: empty, and usable

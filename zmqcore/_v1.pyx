@@ -4,7 +4,8 @@
 # few and old, so that this is simple and not fast: a copy each way.
 from libc.stdint cimport uint32_t, uint64_t
 from zmqcore._limits cimport FRAME_BYTES_MAX, HANDSHAKE_BYTES_FIRST
-from zmqcore._pipe cimport msg_clear, msg_fini, msg_init, msg_push_copy, pipe_append, pipe_append_bytes, pipe_pop
+from zmqcore._message cimport msg_clear, msg_fini, msg_init, msg_push_copy
+from zmqcore._pipe cimport pipe_append, pipe_append_bytes, pipe_pop
 from zmqcore._sys cimport ENOMEM, EPROTO, free, memcpy, memmove, realloc
 from zmqcore._zmtp cimport ZMTP_MORE, ZMTP_V1_HEAD_BYTES_MAX, zmtp_v1_head_read, zmtp_v1_head_write
 

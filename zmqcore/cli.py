@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from . import _core
+from . import _core_proxy
 from .constants import SocketType
 from .context import Context
 from .errors import ZMQError
@@ -76,7 +76,7 @@ def _run(context: Context, arguments: argparse.Namespace) -> None:
     if not arguments.quiet:
         for role, socket in sockets.items():
             print(role, socket.last_endpoint.decode(), flush=True)
-    _core.proxy_steerable(sockets["frontend"], sockets["backend"], sockets.get("capture"), sockets.get("control"))
+    _core_proxy.proxy_steerable(sockets["frontend"], sockets["backend"], sockets.get("capture"), sockets.get("control"))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from types import TracebackType
 
-from ._core import ProxyLoop, Socket
+from ._core import Socket
+from ._core_proxy import ProxyLoop
 from .errors import ContextTerminated
 
 __all__ = ["Proxy"]

@@ -143,6 +143,12 @@ def test_pause_and_resume(core_sockets: Sockets) -> None:
     assert worker.recv() == b"question"
     worker.send(b"answer")
     assert client.recv() == b"answer"
+    # A command is one part: what only begins with one is none.
+    for word in (b"TERMINATE", b"PAUSE"):
+        operator.send_multipart([word, b""])
+        assert operator.recv() == b""
+    client.send(b"question")
+    assert worker.recv() == b"question"
     operator.send(b"TERMINATE")
     assert running.join() == 0
 

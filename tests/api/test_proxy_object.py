@@ -178,3 +178,20 @@ def test_totals_outlive_the_peer(bench: Bench) -> None:
     bench.source.close()
     wait_until(lambda: bench.frontend.stats()["connected"] == 0, what="the peer to go")
     assert bench.frontend.stats()["received_messages"] == 1
+
+
+def test_a_proxy_that_waits_for_its_sockets_can_be_stopped(bench: Bench) -> None:
+    """Another proxy drives them: the second one begins when that ends, or not at all."""
+    second = zmqcore.Proxy(bench.frontend, bench.backend)
+    with bench.proxy:
+        bench.source.send(b"first")
+        assert bench.sink.recv() == b"first"
+        second.start()
+        second.stop(TIMEOUT_MS / 1000)
+        assert not second.running
+        second.start()
+        bench.source.send(b"still the first")
+        assert bench.sink.recv() == b"still the first"
+    bench.source.send(b"now the second")
+    assert bench.sink.recv() == b"now the second"
+    second.stop(TIMEOUT_MS / 1000)

@@ -3,11 +3,9 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 from zmqcore._handshake cimport (
     handshake_fini, handshake_init, handshake_peer_id, handshake_reserve, handshake_rest, handshake_step, handshake_t,
 )
+from zmqcore._message cimport msg_clear, msg_fini, msg_init, msg_push_copy, msg_t
 from zmqcore._options cimport options_fini, options_init, options_set, options_t
-from zmqcore._pipe cimport (
-    msg_clear, msg_fini, msg_init, msg_push_copy, msg_t, pipe_append, pipe_fini, pipe_gather, pipe_init, pipe_pop,
-    pipe_sent, pipe_start_queue, pipe_t,
-)
+from zmqcore._pipe cimport pipe_append, pipe_fini, pipe_gather, pipe_init, pipe_pop, pipe_sent, pipe_start_queue, pipe_t
 from zmqcore._sys cimport iovec, memcpy
 from zmqcore._v1 cimport v1_decode, v1_encode, v1_filled, v1_fini, v1_init, v1_reserve, v1_start, v1_t
 from zmqcore._zmtp cimport slice_t

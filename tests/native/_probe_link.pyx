@@ -4,7 +4,9 @@ from zmqcore._link cimport (
     LINK_BINDER as _LINK_BINDER, LINK_CONNECTOR as _LINK_CONNECTOR, link_is_abandoned, link_is_joined, link_join,
     link_leave, link_new, link_pop, link_push, link_readable, link_ref, link_t, link_unref, link_writable,
 )
-from zmqcore._pipe cimport msg_fini, msg_init, msg_push, msg_push_copy, msg_t, store_new, store_ref, store_t, store_unref
+from zmqcore._message cimport (
+    msg_fini, msg_init, msg_push, msg_push_copy, msg_t, store_new, store_ref, store_t, store_unref,
+)
 from zmqcore._reactor cimport mailbox_close, mailbox_new, mailbox_t, mailbox_take, mailbox_unref, post_t
 from zmqcore._sys cimport EAGAIN as _EAGAIN, ENOENT as _ENOENT, ENOMEM as _ENOMEM, memcpy
 

@@ -6,14 +6,16 @@ from zmqcore._limits cimport (
     CHUNK_BYTES_MAX as _CHUNK_BYTES_MAX, CHUNK_BYTES_MIN as _CHUNK_BYTES_MIN, GATHER_BYTES_MAX as _GATHER_BYTES_MAX,
     LARGE_BODY_BYTES as _LARGE_BODY_BYTES,
 )
+from zmqcore._message cimport (
+    msg_bytes, msg_clear, msg_fini, msg_init, msg_move, msg_push, msg_push_copy, msg_shift, msg_t, msg_unshift, part_t,
+    store_ref, store_t, store_unref, store_wrap,
+)
 from zmqcore._pipe cimport (
-    FRAME_SKIP, chunk_t, msg_bytes, msg_clear, msg_fini, msg_init, msg_move, msg_push, msg_push_copy, msg_shift, msg_t,
-    msg_unshift, part_t, pipe_abandon_begun, pipe_account, pipe_append, pipe_append_bytes, pipe_append_frame,
+    FRAME_SKIP, chunk_t, pipe_abandon_begun, pipe_account, pipe_append, pipe_append_bytes, pipe_append_frame,
     pipe_append_part, pipe_append_prefixed, pipe_append_run, pipe_check, pipe_clear, pipe_consume_run, pipe_drop,
     pipe_drop_incomplete, pipe_filled, pipe_fini, pipe_gather, pipe_has_reopened, pipe_init, pipe_is_full,
     pipe_mark_command, pipe_mark_frame, pipe_peek_run, pipe_pop, pipe_reserve, pipe_sent, pipe_start_in,
-    pipe_start_queue, pipe_t, pipe_undecoded, raw_t, run_advance, run_first, run_t, store_ref, store_t, store_unref,
-    store_wrap,
+    pipe_start_queue, pipe_t, pipe_undecoded, raw_t, run_advance, run_first, run_t,
 )
 from zmqcore._sys cimport EAGAIN as _EAGAIN, ENOMEM as _ENOMEM, iovec
 from zmqcore._zmtp cimport ZMTP_COMMAND, ZMTP_MORE, zmtp_head_read
@@ -422,6 +424,10 @@ cdef class Pipe:
     @property
     def total_msgs(self):
         return self.at.total_msgs
+
+    @property
+    def times_full(self):
+        return self.at.times_full
 
     @property
     def chunk_bytes(self):

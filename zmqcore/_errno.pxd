@@ -1,0 +1,7 @@
+# zmqcore/_errno.pxd -- negative errno values become exceptions (floor 9, a half of _core). Needs the GIL.
+
+# Raises what errors.py makes of a negative errno; MemoryError for -ENOMEM.
+cdef int fail(int rc) except -1
+
+cdef inline int check(int rc) except -1:
+    return fail(rc) if rc < 0 else rc

@@ -1,0 +1,165 @@
+# zmqcore/_frame.pyx -- see the door.
+from cpython.buffer cimport (
+    PyBUF_CONTIG_RO, PyBuffer_FillInfo, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer,
+)
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport uint8_t, uint32_t
+from zmqcore._errno cimport fail
+from zmqcore._limits cimport LARGE_BODY_BYTES
+from zmqcore._message cimport msg_push, msg_push_copy, msg_t, store_new, store_ref, store_t, store_unref
+from zmqcore._sys cimport EINVAL, memcpy, zc_load
+
+from zmqcore import tracker as _tracker
+
+
+cdef class Frame:
+    """Frame(data=None, track=False, copy=None, copy_threshold=None)
+
+    One part of a message, immutable, with the buffer protocol: what recv(copy=False) returns and send() takes.
+    data: bytes-like; it is copied, so that a tracker is done at once.
+    """
+
+    def __init__(self, data=None, bint track=False, copy=None, copy_threshold=None):
+        cdef Py_buffer view
+        if self._store != NULL:
+            return                  # somebody may hold a buffer of what is here
+        self._tracker = _tracker.FINISHED if track else None
+        if data is None:
+            return
+        if isinstance(data, str):
+            raise TypeError("Unicode strings are not allowed. Only: bytes, buffer interfaces.")
+        PyObject_GetBuffer(data, &view, PyBUF_CONTIG_RO)
+        try:
+            store = store_new(view.len)
+            if store == NULL:
+                raise MemoryError()
+            memcpy(store.data, view.buf, view.len)
+        finally:
+            PyBuffer_Release(&view)
+        self._store = store
+        self._at = store.data
+        self._size = store.size
+
+    def __dealloc__(self):
+        if self._store != NULL:
+            store_unref(self._store)
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        PyBuffer_FillInfo(view, self, <void *>self._at if self._at != NULL else <void *>b"", self._size, 1, flags)
+
+    def __len__(self):
+        return self._size
+
+    def __eq__(self, other):
+        if isinstance(other, Frame):
+            return self.bytes == other.bytes
+        return NotImplemented
+
+    __hash__ = None
+
+    def __getitem__(self, item):
+        return self.bytes[item]
+
+    def __copy__(self):
+        """Another Frame of the same bytes, which are shared."""
+        return frame_over(self._at, self._size, self._store, self._more)
+
+    def __bytes__(self):
+        return self.bytes
+
+    def __str__(self):
+        return self.bytes.decode("utf8", "replace")
+
+    def __repr__(self):
+        return f"<{type(self).__module__}.{type(self).__name__}({bytes(self.bytes[:16])!r}{'...' if self._size > 16 else ''})>"
+
+    @property
+    def bytes(self):
+        """The contents as bytes; a copy, made at each access."""
+        return PyBytes_FromStringAndSize(<const char *>self._at, self._size)
+
+    @property
+    def buffer(self):
+        """The contents as a read-only memoryview, without a copy."""
+        return memoryview(self)
+
+    @property
+    def more(self):
+        """Whether more parts of the same message follow (ZMQ_RCVMORE)."""
+        return self._more
+
+    @property
+    def tracker(self):
+        """The MessageTracker asked for with track=True, else None."""
+        return self._tracker
+
+    def get(self, option):
+        """get(option) -> int or str: a message property (zmq_msg_get(3)): MORE is 1, SHARED 3. EINVAL for others."""
+        if option == 1:
+            return int(self._more)
+        if option == 3:
+            return int(self._store != NULL and zc_load(&self._store.refs) > 1)
+        fail(-EINVAL)
+
+    def set(self, option, value):
+        """set(option, value): there is no property that can be set: EINVAL (zmq_msg_set(3))."""
+        fail(-EINVAL)
+
+
+cdef Frame frame_over(const uint8_t *at, size_t size, store_t *store, bint more):
+    # A frame that shares the store; a small body is copied, so that it does not keep a whole read buffer alive.
+    cdef Frame frame = Frame.__new__(Frame)
+    frame._more = more
+    frame._size = size
+    if size == 0:
+        return frame
+    if store != NULL and size >= LARGE_BODY_BYTES:
+        store_ref(store)
+        frame._store = store
+        frame._at = at
+        return frame
+    frame._store = store_new(size)
+    if frame._store == NULL:
+        raise MemoryError()
+    memcpy(frame._store.data, at, size)
+    frame._at = frame._store.data
+    return frame
+
+
+cdef int push_data(msg_t *msg, object data, bint is_kept) except -1:
+    cdef Frame frame
+    cdef Py_buffer view
+    cdef const uint8_t *at
+    cdef size_t size
+    cdef int rc
+    if PyBytes_CheckExact(data):
+        at = <const uint8_t *>PyBytes_AS_STRING(data)
+        size = PyBytes_GET_SIZE(data)
+        if is_kept or size >= LARGE_BODY_BYTES:
+            rc = msg_push_copy(msg, at, size)
+        else:
+            rc = msg_push(msg, at, size, NULL)
+    elif isinstance(data, Frame):
+        frame = <Frame>data
+        if frame._store != NULL:
+            store_ref(frame._store)
+        rc = msg_push(msg, frame._at, frame._size, frame._store)
+        if rc != 0 and frame._store != NULL:
+            store_unref(frame._store)
+    elif isinstance(data, str):
+        raise TypeError("unicode not allowed, use send_string")
+    elif not PyObject_CheckBuffer(data):
+        raise TypeError(f"{data!r} does not support the buffer interface")
+    else:
+        PyObject_GetBuffer(data, &view, PyBUF_CONTIG_RO)
+        rc = msg_push_copy(msg, <const uint8_t *>view.buf, view.len)
+        PyBuffer_Release(&view)
+    if rc != 0:
+        raise MemoryError()
+    return 0
+
+
+cdef object take_part(msg_t *msg, uint32_t i, bint copy, bint more):
+    if copy:
+        return PyBytes_FromStringAndSize(<const char *>msg.parts[i].at, msg.parts[i].size)
+    return frame_over(msg.parts[i].at, msg.parts[i].size, msg.parts[i].store, more)

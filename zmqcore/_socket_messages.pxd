@@ -1,0 +1,24 @@
+# zmqcore/_socket_messages.pxd -- messages into and out of a socket (floor 7, a half of _socket).
+#
+# Lock:   taken inside every function here. Thread: any.
+# Memory: the caller's msg_t; what is sent has left it, what is received counts its stores.
+# Errors: negative errno of zmq.h; -EINTR means: run the signal handlers and call again with the same deadline.
+from libc.stdint cimport uint64_t
+from zmqcore._message cimport msg_t
+from zmqcore._socket cimport socket_t
+
+# When a call that begins now must end: from the flags and SNDTIMEO or RCVTIMEO. 0: never; 1: it must not wait.
+cdef uint64_t socket_due(socket_t *self, bint is_send, int flags) noexcept nogil
+
+# Sends one part (flags: SOCKET_SNDMORE) or, with is_whole, all parts of msg as one message; msg is emptied on success.
+# 0; -EAGAIN; -EFSM; -EHOSTUNREACH; -ENOTSUP; -ETERM; -ENOTSOCK; -EINTR; -ENOMEM. On error msg is unchanged.
+cdef int socket_send(socket_t *self, msg_t *msg, int flags, bint is_whole, uint64_t due_us) noexcept nogil
+# Takes the next part, or with is_whole all that is left of the message, into msg (empty before). has_more as RCVMORE.
+cdef int socket_recv(socket_t *self, msg_t *msg, bint is_whole, bint *has_more, uint64_t due_us) noexcept nogil
+
+# The same without waiting and without a system call, for a caller who holds the GIL and would rather not let go of it: a whole
+# message out, or a part (or whole message) in. 0 done; 1 done, and socket_attend has to follow (without the GIL);
+# -EAGAIN: not this way (nothing has changed), use socket_send or socket_recv.
+cdef int socket_send_quick(socket_t *self, msg_t *msg) noexcept nogil
+cdef int socket_recv_quick(socket_t *self, msg_t *msg, bint is_whole, bint *has_more) noexcept nogil
+cdef void socket_attend(socket_t *self) noexcept nogil

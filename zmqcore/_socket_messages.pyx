@@ -1,0 +1,244 @@
+# zmqcore/_socket_messages.pyx -- see the door.
+from libc.stdint cimport int32_t, uint32_t, uint64_t
+from zmqcore._engine cimport host_attend, host_needs_attention
+from zmqcore._limits cimport FLOOD_GAP_US, FLOOD_SENDS
+from zmqcore._message cimport msg_clear, msg_fini, msg_init, msg_move, msg_push, msg_t, part_t
+from zmqcore._reactor cimport io_release, mailbox_has, mailbox_ring
+from zmqcore._socket cimport (
+    SOCKET_DONTWAIT, SOCKET_SNDMORE, socket_arm_for_io, socket_check, socket_enter, socket_leave, socket_look, socket_t,
+    socket_take_posts, socket_wait,
+)
+from zmqcore._sys cimport (
+    EAGAIN, EFSM, EINTR, ENOMEM, ENOTSUP, pthread_mutex_lock, pthread_mutex_trylock, zc_now_us,
+)
+
+
+cdef uint64_t socket_due(socket_t *self, bint is_send, int flags) noexcept nogil:
+    cdef int32_t timeout_ms
+    if flags & SOCKET_DONTWAIT:
+        return 1
+    timeout_ms = self.options.sndtimeo_ms if is_send else self.options.rcvtimeo_ms
+    if timeout_ms < 0:
+        return 0
+    return zc_now_us() + <uint64_t>timeout_ms * 1000 if timeout_ms else 1
+
+
+cdef bint hand_over(socket_t *self) noexcept nogil:
+    # When to write: a single message at once, by the caller, for latency; in a flood the I/O thread takes what has gathered
+    # in large writes while the caller goes on. A flood is sends that follow one another closely, with no receive between.
+    # Whether the I/O thread has been told; when not, the caller is to call host_attend.
+    cdef uint64_t now_us
+    if not self.nest.is_nested or self.has_fd:
+        return False
+    now_us = zc_now_us()
+    if now_us - self.sent_us < FLOOD_GAP_US:
+        self.sends_in_row += 1
+    else:
+        self.sends_in_row = 0
+    self.sent_us = now_us
+    if self.sends_in_row < FLOOD_SENDS:
+        return False
+    if not self.is_driven and self.nest.is_adopted:
+        io_release(&self.nest)
+        socket_arm_for_io(self)
+    # What rang before and was not yet heard speaks for this one too.
+    if not mailbox_has(self.host.mailbox):
+        mailbox_ring(self.host.mailbox)
+    return True
+
+
+cdef int wait_or_look(socket_t *self, uint64_t due_us, bint *has_looked) noexcept nogil:
+    # What to do when an attempt said -EAGAIN. 0: try again; -EAGAIN: that is final; -EINTR, -ETERM, -ENOTSOCK. UNLOCKS.
+    cdef int rc
+    if due_us == 1:
+        if has_looked[0] or not socket_look(self):
+            return -EAGAIN
+        has_looked[0] = True
+        return socket_check(self)
+    rc = socket_wait(self, due_us)
+    if rc == 0 and mailbox_has(self.host.mailbox):
+        socket_take_posts(self)
+    return rc if rc != 0 else socket_check(self)
+
+
+cdef int try_send(socket_t *self, msg_t *msg, uint64_t due_us, bint is_whole) noexcept nogil:
+    # Sends a whole message once it may go; or, of the first part of several, only waits until it may. UNLOCKS meanwhile.
+    cdef bint has_looked = False
+    cdef int rc
+    while True:
+        rc = self.pattern.ops.check(&self.pattern, &msg.parts[0])
+        if rc == 0 and is_whole:
+            rc = self.pattern.ops.send(&self.pattern, msg)
+        if rc == -EAGAIN:
+            rc = wait_or_look(self, due_us, &has_looked)
+            if rc == 0:
+                continue
+        return rc
+
+
+cdef int append_outgoing(socket_t *self, msg_t *msg) noexcept nogil:
+    # Moves the parts of msg behind those that wait. 0; -ENOMEM (nothing moved).
+    cdef uint32_t i
+    cdef uint32_t before = self.outgoing.count
+    for i in range(msg.count):
+        if msg_push(&self.outgoing, msg.parts[i].at, msg.parts[i].size, msg.parts[i].store) != 0:
+            self.outgoing.count = before
+            return -ENOMEM
+    msg.count = 0
+    return 0
+
+
+cdef int send_last_part(socket_t *self, msg_t *msg, uint64_t due_us) noexcept nogil:
+    # The message leaves self.outgoing before anybody can touch that while we wait. UNLOCKS.
+    cdef msg_t whole
+    cdef part_t *part
+    cdef uint32_t count = msg.count
+    cdef uint32_t i
+    cdef int rc = append_outgoing(self, msg)
+    if rc != 0:
+        return rc
+    msg_init(&whole)
+    msg_move(&whole, &self.outgoing)
+    rc = try_send(self, &whole, due_us, True)
+    if rc == -EAGAIN or rc == -EINTR:
+        # Not taken: the caller has its parts again, whose bytes may be borrowed, and may send them once more. There is room:
+        # they have been in msg before.
+        whole.count -= count
+        for i in range(count):
+            part = &whole.parts[whole.count + i]
+            msg_push(msg, part.at, part.size, part.store)
+        # The first parts wait for that, unless another thread has begun a message meanwhile.
+        if self.outgoing.count == 0:
+            msg_move(&self.outgoing, &whole)
+    msg_fini(&whole)
+    return rc
+
+
+cdef int send_part(socket_t *self, msg_t *msg, int flags, uint64_t due_us) noexcept nogil:
+    cdef int rc
+    if flags & SOCKET_SNDMORE:
+        rc = try_send(self, msg, due_us, False) if self.outgoing.count == 0 else 0
+        return append_outgoing(self, msg) if rc == 0 else rc
+    if self.outgoing.count == 0:
+        return try_send(self, msg, due_us, True)
+    return send_last_part(self, msg, due_us)
+
+
+cdef int socket_send(socket_t *self, msg_t *msg, int flags, bint is_whole, uint64_t due_us) noexcept nogil:
+    cdef int rc = socket_enter(self)
+    if rc == 0 and not self.pattern.ops.can_send:
+        rc = -ENOTSUP
+    if rc == 0 and self.pattern.ops.is_strict and self.incoming_next < self.incoming.count:
+        rc = -EFSM
+    if rc == 0:
+        if is_whole and self.outgoing.count == 0:
+            rc = try_send(self, msg, due_us, True)
+        else:
+            rc = send_part(self, msg, flags, due_us)
+    if rc == 0:
+        msg_clear(msg)
+        if host_needs_attention(&self.host) and not hand_over(self):
+            host_attend(&self.host)
+    socket_leave(self)
+    return rc
+
+
+cdef int socket_send_quick(socket_t *self, msg_t *msg) noexcept nogil:
+    cdef int rc
+    if pthread_mutex_trylock(&self.host.lock) != 0:
+        return -EAGAIN
+    if (mailbox_has(self.host.mailbox) and not host_needs_attention(&self.host)) or socket_check(self) != 0 or (
+            not self.pattern.ops.can_send or self.outgoing.count
+            or (self.pattern.ops.is_strict and self.incoming_next < self.incoming.count)):
+        rc = -EAGAIN
+    else:
+        rc = self.pattern.ops.check(&self.pattern, &msg.parts[0])
+        if rc == 0:
+            rc = self.pattern.ops.send(&self.pattern, msg)
+        if rc != 0:
+            rc = -EAGAIN
+    if rc == 0:
+        msg_clear(msg)
+        if host_needs_attention(&self.host) and not hand_over(self):
+            rc = 1
+    socket_leave(self)
+    return rc
+
+
+cdef void socket_attend(socket_t *self) noexcept nogil:
+    pthread_mutex_lock(&self.host.lock)
+    host_attend(&self.host)
+    socket_leave(self)
+
+
+cdef int fetch(socket_t *self, uint64_t due_us) noexcept nogil:
+    # The next whole message into self.incoming. UNLOCKS while it waits.
+    cdef bint has_looked = False
+    cdef int rc
+    while self.incoming_next >= self.incoming.count:
+        rc = self.pattern.ops.recv(&self.pattern, &self.incoming)
+        if host_needs_attention(&self.host):
+            # Whoever has closed the socket meanwhile has found nobody asleep to wake.
+            host_attend(&self.host)
+            if socket_check(self) != 0:
+                return socket_check(self)
+        if rc == -EAGAIN:
+            rc = wait_or_look(self, due_us, &has_looked)
+        if rc != 0:
+            return rc
+    return 0
+
+
+cdef int hand_out(socket_t *self, msg_t *msg, bint is_whole, bint *has_more) noexcept nogil:
+    # The next part, or all that is left, of the message in self.incoming. 0; -ENOMEM.
+    cdef part_t *part
+    cdef int rc = 0
+    while rc == 0 and self.incoming_next < self.incoming.count:
+        part = &self.incoming.parts[self.incoming_next]
+        rc = msg_push(msg, part.at, part.size, part.store)
+        if rc == 0:
+            part.store = NULL
+            self.incoming_next += 1
+            if not is_whole:
+                break
+    self.has_more = self.incoming_next < self.incoming.count
+    has_more[0] = self.has_more
+    if not self.has_more:
+        self.incoming_next = 0
+        msg_clear(&self.incoming)
+    return rc
+
+
+cdef int socket_recv_quick(socket_t *self, msg_t *msg, bint is_whole, bint *has_more) noexcept nogil:
+    cdef int rc = 0
+    if pthread_mutex_trylock(&self.host.lock) != 0:
+        return -EAGAIN
+    if (mailbox_has(self.host.mailbox) or socket_check(self) != 0 or not self.pattern.ops.can_recv
+            or (self.pattern.ops.is_strict and self.outgoing.count)):
+        rc = -EAGAIN
+    elif self.incoming_next >= self.incoming.count:
+        rc = self.pattern.ops.recv(&self.pattern, &self.incoming)
+    if rc == 0:
+        self.sends_in_row = 0
+        rc = hand_out(self, msg, is_whole, has_more)
+    if rc != 0:
+        rc = -EAGAIN
+    elif host_needs_attention(&self.host):
+        rc = 1
+    socket_leave(self)
+    return rc
+
+
+cdef int socket_recv(socket_t *self, msg_t *msg, bint is_whole, bint *has_more, uint64_t due_us) noexcept nogil:
+    cdef int rc = socket_enter(self)
+    self.sends_in_row = 0
+    if rc == 0 and not self.pattern.ops.can_recv:
+        rc = -ENOTSUP
+    if rc == 0 and self.pattern.ops.is_strict and self.outgoing.count:
+        rc = -EFSM
+    if rc == 0 and self.incoming_next >= self.incoming.count:
+        rc = fetch(self, due_us)
+    if rc == 0:
+        rc = hand_out(self, msg, is_whole, has_more)
+    socket_leave(self)
+    return rc
