@@ -53,11 +53,12 @@ FLOORS: dict[str, tuple[int, set[str]]] = {
     "_stats": (7, GROUND | {"_engine", "_socket"}),
     "_proxy": (8, GROUND | {"_reactor", "_message", "_pipe", "_options", "_engine", "_pattern", "_socket", "_stats"}),
     "_errno": (9, GROUND),
-    "_frame": (10, GROUND | {"_message", "_errno"}),
+    "_pin": (9, GROUND | {"_message"}),
+    "_frame": (10, GROUND | {"_message", "_errno", "_pin"}),
     "_core": (
         11,
         GROUND
-        | {"_message", "_options", "_monitor", "_context", "_socket", "_poll", "_stats", "_proxy", "_errno", "_frame"},
+        | {"_message", "_options", "_monitor", "_context", "_socket", "_poll", "_stats", "_proxy", "_errno", "_pin", "_frame"},
     ),
 }
 FACE = 9

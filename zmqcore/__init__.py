@@ -26,8 +26,8 @@ from .errors import (
 )
 from .poller import Poller, select, zmq_poll
 from .proxy_thread import Proxy
-from .socket import COPY_THRESHOLD, Socket
-from .tracker import MessageTracker
+from .socket import Socket
+from .tracker import COPY_THRESHOLD, MessageTracker
 
 __version__ = "0.1.0"
 

@@ -12,12 +12,13 @@ from zmqcore._context cimport (
     context_free, context_get, context_new, context_set, context_shutdown, context_t, context_wait_terminated,
 )
 from zmqcore._errno cimport check, fail
-from zmqcore._frame cimport push_data, take_part
+from zmqcore._frame cimport SHARE_NONE, Frame, push_data, take_part
 from zmqcore._message cimport msg_fini, msg_init, msg_t
 from zmqcore._monitor cimport EVENT_ALL
 from zmqcore._options cimport (
     OPTION_FD_KIND, OPTION_INT, OPTION_INT64, OPTION_STRING, OPTION_UINT64, OPTION_UNKNOWN, options_kind,
 )
+from zmqcore._pin cimport pins_look, pins_waiting
 from zmqcore._poll cimport poll_item_t, poll_wait
 from zmqcore._socket cimport (
     SOCKET_SNDMORE, socket_bind, socket_close, socket_connect, socket_disconnect, socket_get, socket_new, socket_set,
@@ -44,6 +45,8 @@ cdef void on_fork() noexcept nogil:
 
 
 pthread_atfork(NULL, NULL, on_fork)
+
+cdef const int32_t *released = pins_waiting()
 
 
 # --- context ------------------------------------------------------------------------------------------------------------
@@ -137,6 +140,10 @@ cdef bytes endpoint_text(object addr):
     raise TypeError(f"expected str or bytes, got: {addr!r}")
 
 
+cdef object tracker_of(list parts):
+    return _tracker.MessageTracker(*parts) if parts else _tracker.FINISHED
+
+
 cdef int int_flags(object flags) except? -1:
     if isinstance(flags, float):
         raise TypeError("flags must be an int, not float")
@@ -151,6 +158,9 @@ cdef class Socket:
     One ZeroMQ socket (zmq_socket(3)). May be shared between threads; send_multipart and recv_multipart are atomic.
     Blocking calls release the GIL, run signal handlers and end with ContextTerminated when the context ends.
     """
+
+    # Buffers of fewer bytes are copied also with copy=False.
+    copy_threshold = _tracker.COPY_THRESHOLD
 
     def __cinit__(self, *args, **kwargs):
         self._is_closed = True
@@ -406,22 +416,42 @@ cdef class Socket:
                 return check(rc)
             PyErr_CheckSignals()
 
+    cdef list push_shared(self, msg_t *msg, object data, bint track):
+        # With copy=False: what is set when the engine has let go of data; [] when it has; None when it has not and nobody asks.
+        if not track:
+            return None if push_data(msg, data, True, self.copy_threshold, None) or isinstance(data, Frame) else []
+        if isinstance(data, Frame):
+            if data.tracker is None:
+                raise ValueError("the frame was not made with track=True")
+            push_data(msg, data, True, <size_t>SHARE_NONE, None)
+            return [data.tracker]
+        event = _tracker.Released()
+        return [event] if push_data(msg, data, True, self.copy_threshold, event) else []
+
     def send(self, data, flags=0, bint copy=True, bint track=False):
         """send(data, flags=0, copy=True, track=False) -> None or MessageTracker
 
         Sends one part (zmq_msg_send(3)). data: bytes, any contiguous buffer, or Frame. flags: DONTWAIT, SNDMORE.
-        Raises Again, ContextTerminated, or ZMQError: EFSM, EHOSTUNREACH, ENOTSUP, ENOTSOCK; TypeError for str.
+        copy=False: the engine reads buffers of copy_threshold bytes and more where they are: not to be changed before they are
+        sent, which the MessageTracker knows that track=True asks for. Large bytes are never copied.
+        Raises Again, ContextTerminated, or ZMQError: EFSM, EHOSTUNREACH, ENOTSUP, ENOTSOCK; TypeError for str; ValueError for
+        a Frame that is to be tracked and was made without track=True.
         """
         cdef msg_t msg
         cdef int bits = int_flags(flags)
+        cdef list trackers = None
         self.open_socket()
+        pins_look(released)
         msg_init(&msg)
         try:
-            push_data(&msg, data, bits & SOCKET_SNDMORE)
+            if copy:
+                push_data(&msg, data, bits & SOCKET_SNDMORE, <size_t>SHARE_NONE, None)
+            else:
+                trackers = self.push_shared(&msg, data, track)
             self.send_msg(&msg, bits, False)
         finally:
             msg_fini(&msg)
-        return None if copy else _tracker.FINISHED
+        return None if trackers is None else tracker_of(trackers)
 
     def recv(self, flags=0, bint copy=True, bint track=False):
         """recv(flags=0, copy=True, track=False) -> bytes, or Frame when copy is False
@@ -475,25 +505,34 @@ cdef class Socket:
     def send_multipart(self, msg_parts, flags=0, bint copy=True, bint track=False):
         """send_multipart(msg_parts, flags=0, copy=True, track=False) -> None or MessageTracker
 
-        Sends a whole message, given as an iterable of parts, in one piece: all of it or nothing.
+        Sends a whole message, given as an iterable of parts, in one piece: all of it or nothing. Else as send().
         """
         cdef msg_t msg
         cdef int bits = int_flags(flags)
         cdef list parts = list(msg_parts)
+        cdef list trackers = []
         self.open_socket()
+        pins_look(released)
         if not parts:
             raise ValueError("a message needs at least one part")
         msg_init(&msg)
         try:
             for i, part in enumerate(parts):
                 try:
-                    push_data(&msg, part, bits & SOCKET_SNDMORE)
+                    if copy:
+                        push_data(&msg, part, bits & SOCKET_SNDMORE, <size_t>SHARE_NONE, None)
+                    else:
+                        found = self.push_shared(&msg, part, track)
+                        if track:
+                            trackers += found
+                        else:
+                            trackers = found
                 except TypeError as error:
                     raise TypeError(f"part {i} of the message: {error}") from None
             self.send_msg(&msg, bits, not bits & SOCKET_SNDMORE)
         finally:
             msg_fini(&msg)
-        return None if copy else _tracker.FINISHED
+        return None if copy or trackers is None else tracker_of(trackers)
 
     def recv_multipart(self, flags=0, bint copy=True, bint track=False):
         """recv_multipart(flags=0, copy=True, track=False) -> list of bytes, or of Frame when copy is False

@@ -10,8 +10,14 @@ cdef class Frame:
     cdef object _tracker
     cdef object __weakref__
 
-# Appends one part of data for the time of the call, or (is_kept) for longer. TypeError; MemoryError; BufferError.
-cdef int push_data(msg_t *msg, object data, bint is_kept) except -1
+# Appends one part of data for the time of the call, or (is_kept) for longer. Bytes of PIN_BYTES and more, and other buffers of
+# at least share_bytes, are not copied: event (None: none) is set when the engine has let go of them. Whether event will be.
+# TypeError; MemoryError; BufferError.
+cdef bint push_data(msg_t *msg, object data, bint is_kept, size_t share_bytes, object event) except -1
+
+# What share_bytes is when everything but bytes and Frames is copied.
+cdef enum:
+    SHARE_NONE = -1
 
 # The part i of msg as bytes, or (not copy) as a Frame that knows whether more parts follow.
 cdef object take_part(msg_t *msg, uint32_t i, bint copy, bint more)

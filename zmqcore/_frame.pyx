@@ -5,35 +5,49 @@ from cpython.buffer cimport (
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport uint8_t, uint32_t
 from zmqcore._errno cimport fail
-from zmqcore._limits cimport LARGE_BODY_BYTES
+from zmqcore._limits cimport LARGE_BODY_BYTES, PIN_BYTES
 from zmqcore._message cimport msg_push, msg_push_copy, msg_t, store_new, store_ref, store_t, store_unref
+from zmqcore._pin cimport pin_buffer
 from zmqcore._sys cimport EINVAL, memcpy, zc_load
 
-from zmqcore import tracker as _tracker
+from zmqcore.tracker import COPY_THRESHOLD, FINISHED, MessageTracker, Released
 
 
 cdef class Frame:
     """Frame(data=None, track=False, copy=None, copy_threshold=None)
 
     One part of a message, immutable, with the buffer protocol: what recv(copy=False) returns and send() takes.
-    data: bytes-like; it is copied, so that a tracker is done at once.
+    data: bytes-like. Copied when copy is true, or unspecified and data is smaller than copy_threshold bytes (COPY_THRESHOLD when
+    None); else shared, and not to be changed before the tracker asked for with track=True is done.
     """
 
     def __init__(self, data=None, bint track=False, copy=None, copy_threshold=None):
+        cdef size_t share_bytes
         cdef Py_buffer view
+        cdef store_t *store = NULL
         if self._store != NULL:
             return                  # somebody may hold a buffer of what is here
-        self._tracker = _tracker.FINISHED if track else None
+        self._tracker = FINISHED if track else None
         if data is None:
             return
         if isinstance(data, str):
             raise TypeError("Unicode strings are not allowed. Only: bytes, buffer interfaces.")
+        if copy is None:
+            share_bytes = COPY_THRESHOLD if copy_threshold is None else copy_threshold
+        else:
+            share_bytes = <size_t>SHARE_NONE if copy else 0
         PyObject_GetBuffer(data, &view, PyBUF_CONTIG_RO)
         try:
-            store = store_new(view.len)
-            if store == NULL:
-                raise MemoryError()
-            memcpy(store.data, view.buf, view.len)
+            if <size_t>view.len < share_bytes:
+                store = store_new(view.len)
+                if store == NULL:
+                    raise MemoryError()
+                memcpy(store.data, view.buf, view.len)
+            else:
+                event = Released() if track else None
+                store = pin_buffer(data, event)
+                if track:
+                    self._tracker = MessageTracker(event)
         finally:
             PyBuffer_Release(&view)
         self._store = store
@@ -126,15 +140,23 @@ cdef Frame frame_over(const uint8_t *at, size_t size, store_t *store, bint more)
     return frame
 
 
-cdef int push_data(msg_t *msg, object data, bint is_kept) except -1:
+cdef bint push_store(msg_t *msg, store_t *store) except -1:
+    if msg_push(msg, store.data, store.size, store) != 0:
+        store_unref(store)
+        raise MemoryError()
+    return True
+
+
+cdef bint push_data(msg_t *msg, object data, bint is_kept, size_t share_bytes, object event) except -1:
     cdef Frame frame
-    cdef Py_buffer view
     cdef const uint8_t *at
     cdef size_t size
     cdef int rc
     if PyBytes_CheckExact(data):
         at = <const uint8_t *>PyBytes_AS_STRING(data)
         size = PyBytes_GET_SIZE(data)
+        if size >= PIN_BYTES or (event is not None and size >= share_bytes):
+            return push_store(msg, pin_buffer(data, event))
         if is_kept or size >= LARGE_BODY_BYTES:
             rc = msg_push_copy(msg, at, size)
         else:
@@ -151,12 +173,24 @@ cdef int push_data(msg_t *msg, object data, bint is_kept) except -1:
     elif not PyObject_CheckBuffer(data):
         raise TypeError(f"{data!r} does not support the buffer interface")
     else:
-        PyObject_GetBuffer(data, &view, PyBUF_CONTIG_RO)
-        rc = msg_push_copy(msg, <const uint8_t *>view.buf, view.len)
-        PyBuffer_Release(&view)
+        return push_buffer(msg, data, share_bytes, event)
     if rc != 0:
         raise MemoryError()
-    return 0
+    return False
+
+
+cdef bint push_buffer(msg_t *msg, object data, size_t share_bytes, object event) except -1:
+    cdef Py_buffer view
+    cdef int rc
+    PyObject_GetBuffer(data, &view, PyBUF_CONTIG_RO)
+    if <size_t>view.len >= share_bytes:
+        PyBuffer_Release(&view)
+        return push_store(msg, pin_buffer(data, event))
+    rc = msg_push_copy(msg, <const uint8_t *>view.buf, view.len)
+    PyBuffer_Release(&view)
+    if rc != 0:
+        raise MemoryError()
+    return False
 
 
 cdef object take_part(msg_t *msg, uint32_t i, bint copy, bint more):

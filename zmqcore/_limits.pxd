@@ -3,6 +3,9 @@ cdef enum:
     # Pipes. A body of at least this size travels by reference, never through a second copy: below it the copy is
     # cheaper than the extra buffer in writev (design.md, "bodies by reference").
     LARGE_BODY_BYTES = 8192
+    # `bytes` of at least this size are not even copied into the engine: below it the copy is cheaper than letting the
+    # interpreter know when they are not needed any more.
+    PIN_BYTES = 65536
     # The first chunk of a pipe, and the largest that a stream of small frames grows to: small, so that a thousand
     # idle connections stay cheap; large, so that a flood needs few system calls.
     CHUNK_BYTES_MIN = 2048

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 S = TypeVar("S", bound="Socket")
 
-# Buffers of fewer bytes are copied also with copy=False: handing them over costs more.
-COPY_THRESHOLD = 65536
-
 # The range that bind_to_random_port() was given when the caller gave none: the dynamic ports of RFC 6335.
 _MIN_PORT, _MAX_PORT = 49152, 65536
 
@@ -59,7 +56,6 @@ class Socket(_core.Socket):
 
     # Stays 0 when __init__ fails, so that __del__ knows that there is nothing to close.
     _pid: int = 0
-    copy_threshold: int = COPY_THRESHOLD
     _monitor_socket: Socket | None = None
 
     if TYPE_CHECKING:
@@ -312,7 +308,7 @@ class Socket(_core.Socket):
         return deserialize(parts)
 
 
-__all__ = ["COPY_THRESHOLD", "EndpointHold", "Socket"]
+__all__ = ["EndpointHold", "Socket"]
 
 
 def _option_property(name: str, option: SocketOption) -> property:

@@ -6,7 +6,28 @@ import time
 from collections.abc import Callable
 from threading import Event
 
+from ._pin import wait_for_release
 from .errors import NotDone
+
+# Buffers of fewer bytes are copied also with copy=False: handing them over costs more.
+COPY_THRESHOLD = 65536
+
+
+class Released(Event):
+    """Is set when the engine has let go of a buffer. Who waits for it lets go of what is due."""
+
+    def is_set(self) -> bool:
+        wait_for_release(0)
+        return super().is_set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        end = None if timeout is None else time.monotonic() + timeout
+        while not self.is_set():
+            left = -1.0 if end is None else end - time.monotonic()
+            if end is not None and left <= 0:
+                return False
+            wait_for_release(left)
+        return True
 
 
 class MessageTracker:
@@ -54,4 +75,4 @@ class MessageTracker:
 # What a send that has copied its data returns.
 FINISHED = MessageTracker()
 
-__all__ = ["FINISHED", "MessageTracker"]
+__all__ = ["COPY_THRESHOLD", "FINISHED", "MessageTracker", "Released"]

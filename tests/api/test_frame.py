@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import socket as raw_socket
+import subprocess
+import sys
 import threading
+import weakref
 from types import ModuleType
 from typing import Any
 
 import pytest
 
 from tests.api.helpers import Sockets, type_name
-from tests.support import Task
+from tests.support import DEADLINE_S, PROJECT, Task, wait_until
 
 LARGE = 1_000_000
 
@@ -88,7 +92,93 @@ def test_the_tracker_of_a_send(zmq: ModuleType, sockets: Sockets) -> None:
     tracker.wait(10)
     assert tracker.done
     assert sender.send(b"copied", track=True) is None
-    assert sender.send(b"not tracked", copy=False).done
+    for data, has_tracker in ((b"small", True), (b"x" * LARGE, False)):
+        assert (sender.send(data, copy=False) is not None) is has_tracker
+        assert (sender.send_multipart([b"x" * LARGE, data], copy=False) is not None) is has_tracker
+    assert sender.send(b"small", copy=False, track=True).done
+
+
+def test_the_tracker_knows_what_is_not_sent_yet(zmq: ModuleType, sockets: Sockets) -> None:
+    sender = sockets("PUSH")
+    with raw_socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        sender.connect(f"tcp://127.0.0.1:{silent.getsockname()[1]}")
+        tracker = sender.send(bytearray(LARGE), copy=False, track=True)
+        assert not tracker.done
+        with pytest.raises(zmq.NotDone):
+            tracker.wait(0.01)
+        sender.close(0)
+    wait_until(lambda: tracker.done, what="the release of the buffer")
+
+
+def test_a_shared_frame_is_done_when_nobody_has_it(zmq: ModuleType, sockets: Sockets) -> None:
+    sender, receiver = sockets.pair()
+    frame = zmq.Frame(b"x" * LARGE, track=True)
+    tracker = frame.tracker
+    sender.send(frame, copy=False, track=True)
+    assert receiver.recv() == b"x" * LARGE
+    assert not tracker.done
+    del frame
+    tracker.wait(DEADLINE_S)
+    assert zmq.Frame(b"x" * 100, track=True).tracker.done
+    assert not zmq.Frame(b"x" * 100, track=True, copy=False, copy_threshold=1).tracker.done
+    with pytest.raises(ValueError, match="track"):
+        sender.send(zmq.Frame(b"x"), copy=False, track=True)
+
+
+def test_shared_buffers_are_kept_and_let_go_of(core_sockets: Sockets) -> None:
+    """Large bytes always, other buffers with copy=False: the engine counts on them until they are sent, no longer."""
+
+    class Held(bytearray):
+        pass
+
+    sender, receiver = core_sockets.pair()
+    gone: list[int] = []
+    data = b"y" * LARGE
+    counted = sys.getrefcount(data)
+    for i in range(5):
+        held = Held(LARGE)
+        held[0] = i
+        weakref.finalize(held, gone.append, i)
+        tracker = sender.send_multipart([held, data], copy=False, track=True)
+        with pytest.raises(BufferError):
+            held.append(1)
+        del held
+        assert receiver.recv_multipart()[0][0] == i
+        tracker.wait(DEADLINE_S)
+    wait_until(lambda: gone == list(range(5)), what="the release of the buffers")
+    sender.send(data)
+    assert receiver.recv() == data
+    wait_until(lambda: sys.getrefcount(data) == counted, what="the release of the bytes")
+
+
+def test_a_tracker_waits_in_any_thread(sockets: Sockets) -> None:
+    """Nobody comes by to let go of anything while the main thread waits."""
+    sender, receiver = sockets("PUSH"), sockets("PULL")
+    sockets.join(receiver, sender, "tcp://127.0.0.1:*")
+    tracker = sender.send(bytearray(LARGE), copy=False, track=True)
+    waiting = Task(lambda: tracker.wait(DEADLINE_S))
+    reading = Task(receiver.recv)
+    tracker.wait(DEADLINE_S)
+    waiting.join()
+    reading.join()
+
+
+def test_nothing_is_let_go_of_after_the_end() -> None:
+    """The interpreter ends with buffers still queued; the I/O thread goes on a while."""
+    source = """
+import socket, zmqcore
+silent = socket.socket()
+silent.bind(("127.0.0.1", 0))
+silent.listen()
+sender = zmqcore.Context().socket(zmqcore.PUSH)
+sender.linger = 0
+sender.connect("tcp://127.0.0.1:%d" % silent.getsockname()[1])
+for _ in range(5):
+    sender.send(bytearray(1000000), copy=False)
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", source], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_trackers_of_trackers(zmq: ModuleType) -> None:

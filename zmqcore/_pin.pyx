@@ -1,0 +1,160 @@
+# zmqcore/_pin.pyx -- see the door.
+from cpython.buffer cimport PyBUF_CONTIG_RO, PyBuffer_Release, PyObject_GetBuffer
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.ref cimport Py_INCREF, Py_XDECREF, PyObject
+from libc.stdint cimport int32_t, uint64_t
+from zmqcore._message cimport store_t, store_wrap
+from zmqcore._sys cimport (
+    calloc, free, pthread_atfork, pthread_cond_broadcast, pthread_cond_t, pthread_mutex_init, pthread_mutex_lock,
+    pthread_mutex_t, pthread_mutex_unlock, zc_cond_init, zc_cond_wait_until, zc_load, zc_now_us, zc_store,
+)
+
+import atexit
+
+ctypedef int (*pending_fn)(void *) noexcept
+
+cdef extern from "Python.h":
+    int Py_AddPendingCall(pending_fn call, void *arg) nogil
+
+cdef enum:
+    SIGNALS_US = 50000
+
+cdef struct pin_t:
+    pin_t *next
+    Py_buffer view
+    PyObject *event             # NULL: none
+
+cdef struct pins_t:
+    pthread_mutex_t lock
+    pthread_cond_t changed      # the engine has let go of something, or an event has been set
+    pin_t *first                # let go of
+    int32_t waiting             # atomic: whether first is there
+    int waiters
+    pending_fn call             # NULL when the interpreter ends: no more pending calls
+
+cdef pins_t pins
+pthread_mutex_init(&pins.lock, NULL)
+zc_cond_init(&pins.changed)
+
+
+cdef void on_fork() noexcept nogil:
+    # What the engine of the parent holds stays where it is; its threads are not here.
+    pthread_mutex_init(&pins.lock, NULL)
+    zc_cond_init(&pins.changed)
+    pins.first = NULL
+    pins.waiters = 0
+    zc_store(&pins.waiting, 0)
+
+
+pthread_atfork(NULL, NULL, on_fork)
+
+
+cdef int32_t *pins_waiting() noexcept nogil:
+    return &pins.waiting
+
+
+cdef int on_pending_call(void *arg) noexcept:
+    pins_release()
+    return 0
+
+
+cdef void on_release(void *arg) noexcept nogil:
+    # Any thread, with any locks.
+    cdef pin_t *pin = <pin_t *>arg
+    cdef bint is_first
+    cdef pending_fn call
+    pthread_mutex_lock(&pins.lock)
+    is_first = pins.first == NULL
+    call = pins.call
+    pin.next = pins.first
+    pins.first = pin
+    zc_store(&pins.waiting, 1)
+    if pins.waiters:
+        pthread_cond_broadcast(&pins.changed)
+    pthread_mutex_unlock(&pins.lock)
+    # When the interpreter has no room for the call, the next one who looks will find the pin.
+    if is_first and call != NULL:
+        Py_AddPendingCall(call, NULL)
+
+
+pins.call = on_pending_call
+
+
+cdef void unpin(pin_t *pin) noexcept:
+    cdef object event
+    PyBuffer_Release(&pin.view)
+    if pin.event != NULL:
+        event = <object>pin.event
+        Py_XDECREF(pin.event)
+        event.set()
+    free(pin)
+
+
+cdef void pins_release() noexcept:
+    cdef pin_t *pin
+    cdef pin_t *next
+    cdef bint has_events = False
+    pthread_mutex_lock(&pins.lock)
+    pin = pins.first
+    pins.first = NULL
+    zc_store(&pins.waiting, 0)
+    pthread_mutex_unlock(&pins.lock)
+    while pin != NULL:
+        next = pin.next
+        has_events = has_events or pin.event != NULL
+        unpin(pin)
+        pin = next
+    if has_events:
+        pthread_mutex_lock(&pins.lock)
+        pthread_cond_broadcast(&pins.changed)
+        pthread_mutex_unlock(&pins.lock)
+
+
+cdef store_t *pin_buffer(object data, object event) except NULL:
+    cdef store_t *store
+    cdef pin_t *pin = <pin_t *>calloc(1, sizeof(pin_t))
+    if pin == NULL:
+        raise MemoryError()
+    try:
+        PyObject_GetBuffer(data, &pin.view, PyBUF_CONTIG_RO)
+    except BaseException:
+        free(pin)
+        raise
+    if event is not None:
+        Py_INCREF(event)
+        pin.event = <PyObject *>event
+    store = store_wrap(pin.view.buf, pin.view.len, on_release, pin)
+    if store == NULL:
+        unpin(pin)
+        raise MemoryError()
+    return store
+
+
+def wait_for_release(double seconds):
+    """wait_for_release(seconds): releases what can be released, and waits at most so long for more; negative: for ever."""
+    cdef uint64_t due_us = 0
+    cdef uint64_t until_us = zc_now_us() + SIGNALS_US
+    pins_release()
+    if seconds >= 0:
+        due_us = zc_now_us() + <uint64_t>(seconds * 1e6)
+        if due_us < until_us:
+            until_us = due_us
+    with nogil:
+        pthread_mutex_lock(&pins.lock)
+        if not zc_load(&pins.waiting):
+            pins.waiters += 1
+            zc_cond_wait_until(&pins.changed, &pins.lock, until_us)
+            pins.waiters -= 1
+        pthread_mutex_unlock(&pins.lock)
+    PyErr_CheckSignals()
+    pins_release()
+
+
+def stop_pending_calls():
+    """For the end of the interpreter: what the engine lets go of now is left alone."""
+    pthread_mutex_lock(&pins.lock)
+    pins.call = NULL
+    pthread_mutex_unlock(&pins.lock)
+
+
+atexit.register(stop_pending_calls)
