@@ -12,8 +12,8 @@ from zmqcore._context cimport (
     context_free, context_get, context_new, context_set, context_shutdown, context_t, context_wait_terminated,
 )
 from zmqcore._errno cimport check, fail
-from zmqcore._frame cimport SHARE_NONE, Frame, push_data, take_part
-from zmqcore._message cimport msg_fini, msg_init, msg_t
+from zmqcore._frame cimport SHARE_NONE, Frame, push_data, push_message, take_message, take_part
+from zmqcore._message cimport batch_fini, batch_init, batch_t, msg_fini, msg_init, msg_t
 from zmqcore._monitor cimport EVENT_ALL
 from zmqcore._options cimport (
     OPTION_FD_KIND, OPTION_INT, OPTION_INT64, OPTION_STRING, OPTION_UINT64, OPTION_UNKNOWN, options_kind,
@@ -25,7 +25,8 @@ from zmqcore._socket cimport (
     socket_t, socket_unbind, socket_unref,
 )
 from zmqcore._socket_messages cimport (
-    socket_attend, socket_due, socket_recv, socket_recv_quick, socket_send, socket_send_quick,
+    socket_attend, socket_due, socket_recv, socket_recv_many, socket_recv_quick, socket_send, socket_send_many,
+    socket_send_quick,
 )
 from zmqcore._socket_monitor cimport socket_monitor
 from zmqcore._stats cimport peer_stats_t, peer_stats_table, socket_stats, stat_t
@@ -549,6 +550,78 @@ cdef class Socket:
             return [take_part(&msg, i, copy, i + 1 < msg.count) for i in range(msg.count)]
         finally:
             msg_fini(&msg)
+
+    def send_many(self, messages, flags=0):
+        """send_many(messages, flags=0) -> int
+
+        Sends many messages under one lock. messages: an iterable of bytes-like objects (or Frames), each a message of one part,
+        and lists or tuples of them, each a message of several. flags: DONTWAIT. Returns how many were sent: less than all of them
+        when a timeout, DONTWAIT or an error came in between; raises as send() does when that was before the first. The timeout is
+        that of the whole call. EFSM on a REQ or REP beyond the message that is its turn, or behind a SNDMORE.
+        """
+        cdef batch_t batch
+        cdef uint32_t sent = 0
+        cdef uint64_t due_us
+        cdef int bits = int_flags(flags)
+        cdef int rc = 0
+        cdef socket_t *socket = self.open_socket()
+        if bits & SOCKET_SNDMORE:
+            fail(-EINVAL)
+        pins_look(released)
+        # What is borrowed for the call stays alive here, also when the caller's lists change meanwhile.
+        cdef list kept = []
+        batch_init(&batch)
+        try:
+            for i, message in enumerate(messages):
+                try:
+                    push_message(&batch, message, kept)
+                except TypeError as error:
+                    raise TypeError(f"message {i}: {error}") from None
+            due_us = socket_due(socket, True, bits)
+            while sent < batch.count:
+                with nogil:
+                    rc = socket_send_many(socket, &batch, &sent, due_us)
+                if rc != -EINTR:
+                    break
+                PyErr_CheckSignals()
+            if rc != 0 and not sent:
+                fail(rc)
+            return sent
+        finally:
+            batch_fini(&batch)
+
+    def recv_many(self, Py_ssize_t max_messages, flags=0):
+        """recv_many(max_messages, flags=0) -> list
+
+        Receives the messages that are there, at most max_messages, under one lock; waits for the first as recv() does. A message
+        of one part is bytes, a message of several a list of bytes. flags: DONTWAIT.
+        """
+        cdef batch_t batch
+        cdef uint64_t due_us
+        cdef uint32_t i, most
+        cdef int bits = int_flags(flags)
+        cdef int rc
+        cdef list found = []
+        cdef socket_t *socket = self.open_socket()
+        if max_messages < 1:
+            raise ValueError(f"max_messages={max_messages} is less than 1")
+        most = <uint32_t>min(max_messages, 0x7fffffff)
+        pins_look(released)
+        batch_init(&batch)
+        try:
+            due_us = socket_due(socket, False, bits)
+            while True:
+                with nogil:
+                    rc = socket_recv_many(socket, &batch, most, due_us)
+                if rc != -EINTR:
+                    break
+                PyErr_CheckSignals()
+            check(rc)
+            for i in range(batch.count):
+                found.append(take_message(&batch, i))
+            return found
+        finally:
+            batch_fini(&batch)
 
     def poll(self, timeout=None, int flags=1):
         """poll(timeout=None, flags=POLLIN) -> int

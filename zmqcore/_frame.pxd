@@ -1,6 +1,6 @@
 # zmqcore/_frame.pxd -- messages from and to Python objects (floor 9, a half of _core). Needs the GIL.
 from libc.stdint cimport uint8_t, uint32_t
-from zmqcore._message cimport msg_t, store_t
+from zmqcore._message cimport batch_t, msg_t, store_t
 
 cdef class Frame:
     cdef const uint8_t *_at
@@ -15,9 +15,14 @@ cdef class Frame:
 # TypeError; MemoryError; BufferError.
 cdef bint push_data(msg_t *msg, object data, bint is_kept, size_t share_bytes, object event) except -1
 
+# Appends a message of one part, or of a list or tuple of them, whose bytes are borrowed as long as the caller has kept.
+cdef int push_message(batch_t *batch, object message, list kept) except -1
+
 # What share_bytes is when everything but bytes and Frames is copied.
 cdef enum:
     SHARE_NONE = -1
 
 # The part i of msg as bytes, or (not copy) as a Frame that knows whether more parts follow.
 cdef object take_part(msg_t *msg, uint32_t i, bint copy, bint more)
+# The message i: bytes, or a list of bytes when it has several parts.
+cdef object take_message(batch_t *batch, uint32_t i)

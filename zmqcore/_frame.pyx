@@ -6,7 +6,9 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromSt
 from libc.stdint cimport uint8_t, uint32_t
 from zmqcore._errno cimport fail
 from zmqcore._limits cimport LARGE_BODY_BYTES, PIN_BYTES
-from zmqcore._message cimport msg_push, msg_push_copy, msg_t, store_new, store_ref, store_t, store_unref
+from zmqcore._message cimport (
+    batch_end, batch_first, batch_t, msg_push, msg_push_copy, msg_t, part_t, store_new, store_ref, store_t, store_unref,
+)
 from zmqcore._pin cimport pin_buffer
 from zmqcore._sys cimport EINVAL, memcpy, zc_load
 
@@ -197,3 +199,29 @@ cdef object take_part(msg_t *msg, uint32_t i, bint copy, bint more):
     if copy:
         return PyBytes_FromStringAndSize(<const char *>msg.parts[i].at, msg.parts[i].size)
     return frame_over(msg.parts[i].at, msg.parts[i].size, msg.parts[i].store, more)
+
+
+cdef int push_message(batch_t *batch, object message, list kept) except -1:
+    if isinstance(message, (list, tuple)):
+        parts = tuple(message)
+        if not parts:
+            raise ValueError("a message needs at least one part")
+        kept.append(parts)
+        for part in parts:
+            push_data(&batch.parts, part, False, <size_t>SHARE_NONE, None)
+    else:
+        kept.append(message)
+        push_data(&batch.parts, message, False, <size_t>SHARE_NONE, None)
+    if batch_end(batch) != 0:
+        raise MemoryError()
+    return 0
+
+
+cdef object take_message(batch_t *batch, uint32_t i):
+    cdef const part_t *parts = batch.parts.parts
+    cdef uint32_t first = batch_first(batch, i)
+    cdef uint32_t end = batch.ends[i]
+    cdef uint32_t at
+    if end - first == 1:
+        return PyBytes_FromStringAndSize(<const char *>parts[first].at, parts[first].size)
+    return [PyBytes_FromStringAndSize(<const char *>parts[at].at, parts[at].size) for at in range(first, end)]

@@ -65,3 +65,25 @@ cdef void msg_shift(msg_t *self, uint32_t count) noexcept nogil
 # target (empty) becomes what source was; source is empty afterwards.
 cdef void msg_move(msg_t *target, msg_t *source) noexcept nogil
 cdef size_t msg_bytes(const msg_t *self) noexcept nogil
+
+# --- many messages -------------------------------------------------------------------------------------------------------
+
+cdef struct batch_t:
+    msg_t parts                 # of all the messages, one after the other
+    uint32_t *ends              # where each message ends in parts
+    uint32_t count              # whole messages
+    uint32_t room
+
+cdef void batch_init(batch_t *self) noexcept nogil
+cdef void batch_fini(batch_t *self) noexcept nogil
+# The parts since the last end are a message. 0; -ENOMEM.
+cdef int batch_end(batch_t *self) noexcept nogil
+# Appends a whole message; msg is empty afterwards. 0; -ENOMEM (nothing changed).
+cdef int batch_push(batch_t *self, msg_t *msg) noexcept nogil
+# The message i as parts of its own, which the batch still owns: batch_took, or msg.count = 0, follows. 0; -ENOMEM.
+cdef int batch_peek(const batch_t *self, uint32_t i, msg_t *msg) noexcept nogil
+# The message i belongs to somebody else now.
+cdef void batch_took(batch_t *self, uint32_t i) noexcept nogil
+# Parts [first, last) of the message i.
+cdef inline uint32_t batch_first(const batch_t *self, uint32_t i) noexcept nogil:
+    return self.ends[i - 1] if i else 0

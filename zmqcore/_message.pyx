@@ -6,6 +6,9 @@ from zmqcore._sys cimport (
     realloc,
 )
 
+cdef enum:
+    BATCH_FIRST = 64            # messages that a batch has room for at first
+
 
 # --- stores -------------------------------------------------------------------------------------------------------------
 
@@ -194,3 +197,69 @@ cdef size_t msg_bytes(const msg_t *self) noexcept nogil:
     for i in range(self.count):
         sum += self.parts[i].size
     return sum
+
+
+# --- many messages -------------------------------------------------------------------------------------------------------
+
+cdef void batch_init(batch_t *self) noexcept nogil:
+    msg_init(&self.parts)
+    self.ends = NULL
+    self.count = 0
+    self.room = 0
+
+
+cdef void batch_fini(batch_t *self) noexcept nogil:
+    msg_fini(&self.parts)
+    free(self.ends)
+    batch_init(self)
+
+
+cdef int batch_end(batch_t *self) noexcept nogil:
+    cdef uint32_t *grown
+    cdef uint32_t room
+    if self.count == self.room:
+        if self.room > 0x40000000:
+            return -ENOMEM
+        room = 2 * self.room if self.room else BATCH_FIRST
+        grown = <uint32_t *>realloc(self.ends, room * sizeof(uint32_t))
+        if grown == NULL:
+            return -ENOMEM
+        self.ends = grown
+        self.room = room
+    self.ends[self.count] = self.parts.count
+    self.count += 1
+    return 0
+
+
+cdef int batch_push(batch_t *self, msg_t *msg) noexcept nogil:
+    cdef uint32_t before = self.parts.count
+    cdef uint32_t i
+    cdef int rc = 0
+    for i in range(msg.count):
+        if rc == 0:
+            rc = msg_push(&self.parts, msg.parts[i].at, msg.parts[i].size, msg.parts[i].store)
+    if rc == 0:
+        rc = batch_end(self)
+    if rc != 0:
+        self.parts.count = before
+        return rc
+    msg.count = 0
+    msg_clear(msg)
+    return 0
+
+
+cdef int batch_peek(const batch_t *self, uint32_t i, msg_t *msg) noexcept nogil:
+    cdef const part_t *part
+    cdef uint32_t at
+    for at in range(batch_first(self, i), self.ends[i]):
+        part = &self.parts.parts[at]
+        if msg_push(msg, part.at, part.size, part.store) != 0:
+            msg.count = 0
+            return -ENOMEM
+    return 0
+
+
+cdef void batch_took(batch_t *self, uint32_t i) noexcept nogil:
+    cdef uint32_t at
+    for at in range(batch_first(self, i), self.ends[i]):
+        self.parts.parts[at].store = NULL

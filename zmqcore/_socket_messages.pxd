@@ -3,8 +3,8 @@
 # Lock:   taken inside every function here. Thread: any.
 # Memory: the caller's msg_t; what is sent has left it, what is received counts its stores.
 # Errors: negative errno of zmq.h; -EINTR means: run the signal handlers and call again with the same deadline.
-from libc.stdint cimport uint64_t
-from zmqcore._message cimport msg_t
+from libc.stdint cimport uint32_t, uint64_t
+from zmqcore._message cimport batch_t, msg_t
 from zmqcore._socket cimport socket_t
 
 # When a call that begins now must end: from the flags and SNDTIMEO or RCVTIMEO. 0: never; 1: it must not wait.
@@ -15,6 +15,12 @@ cdef uint64_t socket_due(socket_t *self, bint is_send, int flags) noexcept nogil
 cdef int socket_send(socket_t *self, msg_t *msg, int flags, bint is_whole, uint64_t due_us) noexcept nogil
 # Takes the next part, or with is_whole all that is left of the message, into msg (empty before). has_more as RCVMORE.
 cdef int socket_recv(socket_t *self, msg_t *msg, bint is_whole, bint *has_more, uint64_t due_us) noexcept nogil
+
+# Sends the messages of batch from index *sent on, which moves along, under one lock. The contract of socket_send, for the first
+# that was not sent.
+cdef int socket_send_many(socket_t *self, batch_t *batch, uint32_t *sent, uint64_t due_us) noexcept nogil
+# Takes what is there, at most `most` whole messages, behind those in batch; waits for the first. The contract of socket_recv.
+cdef int socket_recv_many(socket_t *self, batch_t *batch, uint32_t most, uint64_t due_us) noexcept nogil
 
 # The same without waiting and without a system call, for a caller who holds the GIL and would rather not let go of it: a whole
 # message out, or a part (or whole message) in. 0 done; 1 done, and socket_attend has to follow (without the GIL);

@@ -2,7 +2,9 @@
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 from zmqcore._engine cimport host_attend, host_needs_attention
 from zmqcore._limits cimport FLOOD_GAP_US, FLOOD_SENDS
-from zmqcore._message cimport msg_clear, msg_fini, msg_init, msg_move, msg_push, msg_t, part_t
+from zmqcore._message cimport (
+    batch_peek, batch_push, batch_t, batch_took, msg_clear, msg_fini, msg_init, msg_move, msg_push, msg_t, part_t,
+)
 from zmqcore._reactor cimport io_release, mailbox_has, mailbox_ring
 from zmqcore._socket cimport (
     SOCKET_DONTWAIT, SOCKET_SNDMORE, socket_arm_for_io, socket_check, socket_enter, socket_leave, socket_look, socket_t,
@@ -143,6 +145,31 @@ cdef int socket_send(socket_t *self, msg_t *msg, int flags, bint is_whole, uint6
     return rc
 
 
+cdef int socket_send_many(socket_t *self, batch_t *batch, uint32_t *sent, uint64_t due_us) noexcept nogil:
+    cdef msg_t msg
+    cdef int rc = socket_enter(self)
+    if rc == 0 and not self.pattern.ops.can_send:
+        rc = -ENOTSUP
+    if rc == 0 and (self.outgoing.count or (self.pattern.ops.is_strict and self.incoming_next < self.incoming.count)):
+        rc = -EFSM
+    msg_init(&msg)
+    while rc == 0 and sent[0] < batch.count:
+        rc = batch_peek(batch, sent[0], &msg)
+        if rc == 0:
+            rc = try_send(self, &msg, due_us, True)
+        if rc == 0:
+            batch_took(batch, sent[0])
+            sent[0] += 1
+            msg_clear(&msg)
+        else:
+            msg.count = 0
+    msg_fini(&msg)
+    if host_needs_attention(&self.host):
+        host_attend(&self.host)
+    socket_leave(self)
+    return rc
+
+
 cdef int socket_send_quick(socket_t *self, msg_t *msg) noexcept nogil:
     cdef int rc
     if pthread_mutex_trylock(&self.host.lock) != 0:
@@ -242,3 +269,33 @@ cdef int socket_recv(socket_t *self, msg_t *msg, bint is_whole, bint *has_more, 
         rc = hand_out(self, msg, is_whole, has_more)
     socket_leave(self)
     return rc
+
+
+cdef int socket_recv_many(socket_t *self, batch_t *batch, uint32_t most, uint64_t due_us) noexcept nogil:
+    cdef msg_t msg
+    cdef bint has_more = False
+    cdef int rc = socket_enter(self)
+    self.sends_in_row = 0
+    if rc == 0 and not self.pattern.ops.can_recv:
+        rc = -ENOTSUP
+    if rc == 0 and self.pattern.ops.is_strict and self.outgoing.count:
+        rc = -EFSM
+    if rc == 0 and self.incoming_next >= self.incoming.count:
+        rc = fetch(self, due_us)
+    msg_init(&msg)
+    while rc == 0:
+        rc = hand_out(self, &msg, True, &has_more)
+        if rc == 0:
+            rc = batch_push(batch, &msg)
+        if rc == 0 and batch.count < most:
+            rc = self.pattern.ops.recv(&self.pattern, &self.incoming)
+            if rc == -EAGAIN or rc == -EFSM:
+                break
+        elif rc == 0:
+            break
+    # What there was no memory for is lost, as a single message would be; what came before is handed out.
+    msg_fini(&msg)
+    if host_needs_attention(&self.host):
+        host_attend(&self.host)
+    socket_leave(self)
+    return 0 if batch.count else rc
