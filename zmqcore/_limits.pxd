@@ -38,9 +38,14 @@ cdef enum:
     QUIET_TICKS = 10
     # A second thread on a socket that somebody else drives looks for signals this often.
     WAITER_LOOK_US = 100000
-    # Sends that follow one another faster than this, with no receive between, are a flood (see hand_over in _socket).
+    # Sends that follow one another faster than this, with no receive between, are a flood (see hand_over in _socket_messages);
+    # a pause of FLOOD_PAUSE_US ends it, a shorter one halves what has been counted, at most FLOOD_SENDS_KEPT.
     FLOOD_GAP_US = 30
+    FLOOD_PAUSE_US = 1000
     FLOOD_SENDS = 8
+    FLOOD_SENDS_KEPT = 64
+    # How long the I/O thread lets messages gather in a flood, before it writes again.
+    FLOOD_NAP_US = 50
 
     # Notifications an XPUB keeps for a user who does not read them; then its subscribers are not read any more.
     NOTIFICATIONS_MAX = 1048576

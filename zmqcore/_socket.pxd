@@ -13,7 +13,8 @@
 # Errors: negative errno of zmq.h.
 # Invariants
 #   K1  is_driven is set by exactly one thread at a time, under the lock; only that thread waits on the poll set
-#   K2  while nobody drives and the nest is not adopted, the mailbox is armed: whatever is posted wakes the I/O thread
+#   K2  while nobody drives and the nest is not adopted, the mailbox is armed, whatever is posted wakes the I/O thread; or nap is
+#       set, and it wakes by itself
 #   K3  a closed socket with no engines left, undriven, finishes exactly once, after its monitor
 #   K4  who lets go of the lock, or sleeps, has sent the events that were queued, or another thread is at it
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
@@ -23,7 +24,7 @@ from zmqcore._engine cimport engine_t, host_t
 from zmqcore._message cimport msg_t
 from zmqcore._options cimport options_t
 from zmqcore._pattern cimport pattern_t
-from zmqcore._reactor cimport nest_t
+from zmqcore._reactor cimport nest_t, timer_t
 from zmqcore._sys cimport ENOTSOCK, ETERM, pthread_cond_t, zc_load
 
 cdef struct socket_t:
@@ -52,6 +53,7 @@ cdef struct socket_t:
     msg_t outgoing              # the parts of a message whose last is still to come
     uint64_t sent_us            # flood detection, see hand_over of _socket_messages
     uint32_t sends_in_row
+    timer_t nap                 # the I/O thread lets messages gather until then
 
 # Flags as in zmq.h.
 cdef enum:
@@ -109,8 +111,6 @@ cdef void socket_take_posts(socket_t *self) noexcept nogil
 cdef int socket_wait(socket_t *self, uint64_t due_us) noexcept nogil
 # locked. For calls that must not wait: reads what lies in the kernel, if that is our business now. Whether it looked. UNLOCKS.
 cdef bint socket_look(socket_t *self) noexcept nogil
-# locked. Arms the mailbox for the I/O thread (K2).
-cdef void socket_arm_for_io(socket_t *self) noexcept nogil
 
 # locked. 0; -ENOTSOCK; -ETERM.
 cdef inline int socket_check(const socket_t *self) noexcept nogil:

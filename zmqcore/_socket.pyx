@@ -12,7 +12,9 @@ from zmqcore._engine cimport (
     engine_end_after, engine_new_linked, engine_on_post, engine_set_hwm, host_attend, host_bury, host_dispatch, host_fini,
     host_init, host_needs_attention, host_open, host_ops_t,
 )
-from zmqcore._limits cimport ADOPTION_US, REACTOR_EVENTS_MAX, WAITER_LOOK_US
+from zmqcore._limits cimport (
+    ADOPTION_US, FLOOD_GAP_US, FLOOD_NAP_US, FLOOD_SENDS, REACTOR_EVENTS_MAX, WAITER_LOOK_US,
+)
 from zmqcore._link cimport LINK_BINDER, link_t, link_unref
 from zmqcore._message cimport msg_clear, msg_fini, msg_init
 from zmqcore._monitor cimport monitor_is_due, monitor_is_over, monitor_stop
@@ -26,7 +28,7 @@ from zmqcore._pipe cimport pipe_clear
 from zmqcore._reactor cimport (
     NEST_INSIDE, NEST_OUTSIDE, NEST_TAKEN, io_adopt, io_bury, io_left, io_nest, io_release, io_release_locked, io_thread_t,
     mailbox_arm, mailbox_close, mailbox_disarm, mailbox_has, mailbox_ring, mailbox_take, nest_place, poller_close,
-    poller_wait, post_t, ready_t,
+    poller_wait, post_t, ready_t, timers_reserve, timers_set,
 )
 from zmqcore._socket_monitor cimport socket_tell
 from zmqcore._sys cimport (
@@ -107,10 +109,12 @@ cdef int on_open(void *arg) noexcept nogil:
     if rc == 0:
         rc = host_open(&self.host)
     if rc == 0:
+        rc = timers_reserve(&self.host.timers, 1)
+    if rc == 0:
         self.nest.fd = self.host.poller.fd
         rc = io_nest(io, &self.nest)
     if rc == 0 and not self.is_driven and not self.has_fd:
-        socket_arm_for_io(self)
+        arm_for_io(self)
     elif rc == 0:
         io_adopt(&self.nest)        # somebody drives it already
     return rc
@@ -148,6 +152,7 @@ cdef int socket_new(context_t *context, int32_t type, socket_t **out) noexcept n
     self.nest.ready = on_nest_ready
     self.nest.tick = on_tick
     self.nest.bury = on_bury
+    self.nap.fn = on_nap_over
     options_init(&self.options, type, context.ipv6, context.blocky)
     msg_init(&self.incoming)
     msg_init(&self.outgoing)
@@ -324,7 +329,7 @@ cdef void take_post(socket_t *self, link_t *link, int side) noexcept nogil:
         engine_on_post(engine)
 
 
-cdef void socket_arm_for_io(socket_t *self) noexcept nogil:
+cdef void arm_for_io(socket_t *self) noexcept nogil:
     # K2. What has come meanwhile is for the I/O thread to find.
     if not mailbox_arm(self.host.mailbox):
         zc_swap(&self.host.mailbox.armed, 1)
@@ -407,7 +412,7 @@ cdef void stop_driving(socket_t *self) noexcept nogil:
     if self.waiters:
         pthread_cond_broadcast(&self.cond)
     if self.has_fd:
-        socket_arm_for_io(self)
+        arm_for_io(self)
     elif self.nest.is_adopted:
         self.left_us = zc_now_us()
         io_left(self.nest.io)
@@ -433,9 +438,27 @@ cdef void on_nest_ready(void *arg) noexcept nogil:
     mailbox_disarm(self.host.mailbox)
     drive(self, 0)
     stop_driving(self)
-    if not self.nest.is_adopted:
-        socket_arm_for_io(self)
+    if not self.nest.is_adopted and not nap(self):
+        arm_for_io(self)
     socket_leave(self)
+
+
+cdef bint nap(socket_t *self) noexcept nogil:
+    # In a flood of sends the I/O thread lets messages gather for FLOOD_NAP_US, and nobody has to ring for each few of them: what
+    # the sender and the peer pay for wake-ups is most of what a small message costs. Whether it naps.
+    cdef uint64_t now_us
+    if self.sends_in_row < FLOOD_SENDS or self.is_closed:
+        return False
+    now_us = zc_now_us()
+    if now_us - self.sent_us > FLOOD_GAP_US:
+        return False
+    timers_set(&self.host.timers, &self.nap, now_us + FLOOD_NAP_US)
+    return True
+
+
+cdef void on_nap_over(void *arg) noexcept nogil:
+    # The poll set was readable: that is all.
+    pass
 
 
 cdef nest_place on_tick(void *arg, uint64_t now_us) noexcept nogil:
@@ -448,7 +471,7 @@ cdef nest_place on_tick(void *arg, uint64_t now_us) noexcept nogil:
         place = NEST_OUTSIDE
         if now_us > self.left_us + ADOPTION_US:
             io_release_locked(&self.nest)
-            socket_arm_for_io(self)
+            arm_for_io(self)
             place = NEST_TAKEN
     pthread_mutex_unlock(&self.host.lock)
     return place
@@ -543,7 +566,7 @@ cdef int give_fd(socket_t *self, void *at, size_t *size) noexcept nogil:
     self.has_fd = True
     io_adopt(&self.nest)
     if not self.is_driven:
-        socket_arm_for_io(self)
+        arm_for_io(self)
     return put_int(at, size, self.host.poller.fd)
 
 

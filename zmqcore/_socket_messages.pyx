@@ -1,14 +1,14 @@
 # zmqcore/_socket_messages.pyx -- see the door.
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 from zmqcore._engine cimport host_attend, host_needs_attention
-from zmqcore._limits cimport FLOOD_GAP_US, FLOOD_SENDS
+from zmqcore._limits cimport FLOOD_GAP_US, FLOOD_NAP_US, FLOOD_PAUSE_US, FLOOD_SENDS, FLOOD_SENDS_KEPT
 from zmqcore._message cimport (
     batch_peek, batch_push, batch_t, batch_took, msg_clear, msg_fini, msg_init, msg_move, msg_push, msg_t, part_t,
 )
-from zmqcore._reactor cimport io_release, mailbox_has, mailbox_ring
+from zmqcore._reactor cimport io_release, mailbox_has, mailbox_ring, timers_set
 from zmqcore._socket cimport (
-    SOCKET_DONTWAIT, SOCKET_SNDMORE, socket_arm_for_io, socket_check, socket_enter, socket_leave, socket_look, socket_t,
-    socket_take_posts, socket_wait,
+    SOCKET_DONTWAIT, SOCKET_SNDMORE, socket_check, socket_enter, socket_leave, socket_look, socket_t, socket_take_posts,
+    socket_wait,
 )
 from zmqcore._sys cimport (
     EAGAIN, EFSM, EINTR, ENOMEM, ENOTSUP, pthread_mutex_lock, pthread_mutex_trylock, zc_now_us,
@@ -27,25 +27,31 @@ cdef uint64_t socket_due(socket_t *self, bint is_send, int flags) noexcept nogil
 
 cdef bint hand_over(socket_t *self) noexcept nogil:
     # When to write: a single message at once, by the caller, for latency; in a flood the I/O thread takes what has gathered
-    # in large writes while the caller goes on. A flood is sends that follow one another closely, with no receive between.
-    # Whether the I/O thread has been told; when not, the caller is to call host_attend.
+    # in large writes while the caller goes on. A flood is sends that follow one another closely, with no receive between, or
+    # that had to wait. Whether the I/O thread will write; when not, the caller is to call host_attend.
     cdef uint64_t now_us
     if not self.nest.is_nested or self.has_fd:
         return False
     now_us = zc_now_us()
     if now_us - self.sent_us < FLOOD_GAP_US:
-        self.sends_in_row += 1
+        if self.sends_in_row < FLOOD_SENDS_KEPT:
+            self.sends_in_row += 1
+    elif now_us - self.sent_us < FLOOD_PAUSE_US:
+        self.sends_in_row //= 2     # the scheduler's doing, perhaps
     else:
         self.sends_in_row = 0
     self.sent_us = now_us
     if self.sends_in_row < FLOOD_SENDS:
         return False
-    if not self.is_driven and self.nest.is_adopted:
+    if self.is_driven:
+        # What rang before and was not yet heard speaks for this one too.
+        if not mailbox_has(self.host.mailbox):
+            mailbox_ring(self.host.mailbox)
+        return True
+    if self.nest.is_adopted:
         io_release(&self.nest)
-        socket_arm_for_io(self)
-    # What rang before and was not yet heard speaks for this one too.
-    if not mailbox_has(self.host.mailbox):
-        mailbox_ring(self.host.mailbox)
+    if not self.nap.slot:
+        timers_set(&self.host.timers, &self.nap, now_us + FLOOD_NAP_US)
     return True
 
 
@@ -74,6 +80,9 @@ cdef int try_send(socket_t *self, msg_t *msg, uint64_t due_us, bint is_whole) no
         if rc == -EAGAIN:
             rc = wait_or_look(self, due_us, &has_looked)
             if rc == 0:
+                # Who had to wait is in a flood (hand_over).
+                self.sends_in_row = FLOOD_SENDS_KEPT
+                self.sent_us = zc_now_us()
                 continue
         return rc
 
