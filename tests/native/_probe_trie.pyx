@@ -149,6 +149,30 @@ cdef class Trie:
         t.trie_match(&self.self, <const uint8_t *><const char *>data, len(data), on_hit_count, &count)
         return count
 
+    def match_each(self, bytes block, size_t stride, size_t rounds):
+        """How many hits the data at every stride of block have together, rounds times over."""
+        cdef const uint8_t *at = <const uint8_t *><const char *>block
+        cdef size_t count = len(block) // stride
+        cdef size_t i, k
+        cdef uint64_t hits = 0
+        for k in range(rounds):
+            for i in range(count):
+                t.trie_match(&self.self, at + i * stride, stride, on_hit_count, &hits)
+        return hits
+
+    def change_each(self, bytes block, size_t stride, size_t size, uintptr_t crowd, bint is_add):
+        """Adds or removes the topic of that size at every stride of block, its subscriber one of so many; how many."""
+        cdef const uint8_t *at = <const uint8_t *><const char *>block
+        cdef size_t count = len(block) // stride
+        cdef size_t i
+        cdef uint64_t done = 0
+        for i in range(count):
+            if is_add:
+                done += t.trie_add(&self.self, at + i * stride, size, <void *>(1 + i % crowd)) > 0
+            else:
+                done += t.trie_remove(&self.self, at + i * stride, size, <void *>(1 + i % crowd), False) != t.TRIE_UNKNOWN
+        return done
+
     def matches(self, bytes data):
         cdef size_t size = len(data)
         cdef uint8_t *copy = <uint8_t *>malloc(size)
