@@ -21,7 +21,7 @@
 #   T7  the scratch buffer has room for the longest topic present
 #   T8  a node has a fork exactly while it has two kids or more; the fork's bits are the first bytes of their labels
 from libc.stdint cimport UINT32_MAX, uint8_t, uint16_t, uint32_t, uint64_t
-from zmqcore._sys cimport ENOMEM, calloc, free, malloc, memcmp, memcpy, memmove, memset, zc_check
+from zmqcore._sys cimport ENOMEM, calloc, free, malloc, memcmp, memcpy, memmove, memset, zc_check, zc_prefetch
 from zmqcore._trie_cells cimport (
     CELL_BYTES, CELL_NONE, CELL_WIDE, cell_free, cell_new, cells_check, trie_cells_t,
 )
@@ -583,6 +583,47 @@ cdef void trie_match(const trie_t *self, const uint8_t *data, size_t size, trie_
         node = node_step(node, data + off, size - off)
         if node != NULL:
             off += node.label_bytes
+
+
+# Goes down all paths in step. What one loop asks the memory for, the next one reads: no path waits alone.
+cdef void trie_warm(const trie_t *self, const trie_data_t *data, uint32_t count) noexcept nogil:
+    cdef trie_data_t rest[TRIE_WARM_MAX]
+    cdef const trie_node_t *nodes[TRIE_WARM_MAX]
+    cdef trie_node_t **places[TRIE_WARM_MAX]
+    cdef const trie_node_t *node
+    cdef uint32_t i
+    cdef uint32_t live = 0
+    cdef uint32_t found
+    for i in range(count if count < TRIE_WARM_MAX else TRIE_WARM_MAX):
+        rest[i] = data[i]
+        nodes[i] = self.root
+        live += 1
+    while live != 0:
+        found = 0
+        for i in range(live):
+            node = nodes[i]
+            if node.label_bytes < rest[i].size and memcmp(node.label, rest[i].at, node.label_bytes) == 0:
+                zc_prefetch(node.kids.one)      # or the fork
+                zc_prefetch(map_items(&node.subs))
+                rest[found].at = rest[i].at + node.label_bytes
+                rest[found].size = rest[i].size - node.label_bytes
+                nodes[found] = node
+                found += 1
+        live = found
+        found = 0
+        for i in range(live):
+            node = nodes[i]
+            if node.kids_count == 1 or (node.kids_count > 1 and fork_has(node.kids.fork, rest[i].at[0])):
+                places[found] = node_kids(node)
+                if node.kids_count > 1:
+                    places[found] += fork_place(node.kids.fork, rest[i].at[0])
+                zc_prefetch(places[found])
+                rest[found] = rest[i]
+                found += 1
+        live = found
+        for i in range(live):
+            nodes[i] = places[i][0]
+            zc_prefetch(nodes[i])
 
 
 cdef bint trie_has(const trie_t *self, const uint8_t *topic, size_t size) noexcept nogil:

@@ -1,5 +1,5 @@
 # tests/native/_probe_trie.pyx -- the trie as a Python class; subscribers are integers.
-from libc.stdint cimport uint8_t, uint64_t, uintptr_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
@@ -149,14 +149,21 @@ cdef class Trie:
         t.trie_match(&self.self, <const uint8_t *><const char *>data, len(data), on_hit_count, &count)
         return count
 
-    def match_each(self, bytes block, size_t stride, size_t rounds):
-        """How many hits the data at every stride of block have together, rounds times over."""
+    def match_each(self, bytes block, size_t stride, size_t rounds, bint is_warm=False):
+        """How many hits the data at every stride of block have together, rounds times over; is_warm: as runs are matched."""
+        cdef t.trie_data_t data[t.TRIE_WARM_MAX]
+        cdef uint32_t j
         cdef const uint8_t *at = <const uint8_t *><const char *>block
         cdef size_t count = len(block) // stride
         cdef size_t i, k
         cdef uint64_t hits = 0
         for k in range(rounds):
             for i in range(count):
+                if is_warm and i % t.TRIE_WARM_MAX == 0:
+                    for j in range(t.TRIE_WARM_MAX):
+                        data[j].at = at + (i + j) % count * stride
+                        data[j].size = stride
+                    t.trie_warm(&self.self, data, t.TRIE_WARM_MAX)
                 t.trie_match(&self.self, at + i * stride, stride, on_hit_count, &hits)
         return hits
 
