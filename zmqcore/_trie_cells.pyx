@@ -7,8 +7,9 @@ from libc.stdint cimport uint8_t, uint32_t, uintptr_t
 from zmqcore._sys cimport free, malloc
 
 cdef enum:
-    SLAB_FIRST_CELLS = 7        # half a KiB: most sockets have few topics
-    SLAB_CELLS = 62             # 4 KiB; of wide cells 8 KiB
+    # A slab has as many cells as its store has in use, within these bounds: most sockets have few topics.
+    SLAB_CELLS_MIN = 3
+    SLAB_CELLS_MAX = 62         # 4 KiB; of wide cells 8 KiB
 
 cdef struct freed_t:
     freed_t *next
@@ -46,10 +47,14 @@ cdef void slab_unlink(trie_cells_t *self, slab_t *slab, bint is_wide) noexcept n
 
 # On the list. NULL when out of memory.
 cdef slab_t *slab_new(trie_cells_t *self, bint is_wide) noexcept nogil:
-    cdef uint32_t cap = SLAB_CELLS if self.used[is_wide] >= SLAB_FIRST_CELLS else SLAB_FIRST_CELLS
+    cdef uint32_t cap = SLAB_CELLS_MAX if self.used[is_wide] > SLAB_CELLS_MAX else <uint32_t>self.used[is_wide]
+    cdef void *block
+    cdef slab_t *slab
+    if cap < SLAB_CELLS_MIN:
+        cap = SLAB_CELLS_MIN
     # malloc aligns to 16 bytes, so 48 are enough to reach a cache line.
-    cdef void *block = malloc(CELL_BYTES + cap * cell_bytes(is_wide) + 48)
-    cdef slab_t *slab = <slab_t *>((<uintptr_t>block + 63) & ~<uintptr_t>63)
+    block = malloc(CELL_BYTES + cap * cell_bytes(is_wide) + 48)
+    slab = <slab_t *>((<uintptr_t>block + 63) & ~<uintptr_t>63)
     if block == NULL:
         return NULL
     slab.freed = NULL

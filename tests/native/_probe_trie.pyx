@@ -150,22 +150,41 @@ cdef class Trie:
         return count
 
     def match_each(self, bytes block, size_t stride, size_t rounds, bint is_warm=False):
-        """How many hits the data at every stride of block have together, rounds times over; is_warm: as runs are matched."""
+        """How many hits the data at every stride of block have together, so many times over; is_warm: fetched ahead."""
         cdef t.trie_data_t data[t.TRIE_WARM_MAX]
-        cdef uint32_t j
         cdef const uint8_t *at = <const uint8_t *><const char *>block
         cdef size_t count = len(block) // stride
         cdef size_t i, k
+        cdef uint32_t ahead = 0
         cdef uint64_t hits = 0
         for k in range(rounds):
             for i in range(count):
                 if is_warm and i % t.TRIE_WARM_MAX == 0:
-                    for j in range(t.TRIE_WARM_MAX):
-                        data[j].at = at + (i + j) % count * stride
-                        data[j].size = stride
-                    t.trie_warm(&self.self, data, t.TRIE_WARM_MAX)
+                    ahead = 0
+                    while ahead < t.TRIE_WARM_MAX and i + ahead < count:
+                        data[ahead].at = at + (i + ahead) * stride
+                        data[ahead].size = stride
+                        ahead += 1
+                    t.trie_warm(&self.self, data, ahead)
                 t.trie_match(&self.self, at + i * stride, stride, on_hit_count, &hits)
         return hits
+
+    def warm(self, list all_data):
+        """trie_warm: changes nothing that can be seen; a sanitizer sees whether it reads outside."""
+        cdef t.trie_data_t *data = <t.trie_data_t *>malloc(len(all_data) * sizeof(t.trie_data_t))
+        cdef uint8_t *copy
+        cdef uint32_t i
+        cdef bytes one
+        for i in range(len(all_data)):
+            one = all_data[i]
+            copy = <uint8_t *>malloc(len(one))
+            memcpy(copy, <const char *>one, len(one))
+            data[i].at = copy
+            data[i].size = len(one)
+        t.trie_warm(&self.self, data, len(all_data))
+        for i in range(len(all_data)):
+            free(<void *>data[i].at)
+        free(data)
 
     def change_each(self, bytes block, size_t stride, size_t size, uintptr_t crowd, bint is_add):
         """Adds or removes the topic of that size at every stride of block, its subscriber one of so many; how many."""
