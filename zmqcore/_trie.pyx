@@ -23,7 +23,7 @@
 from libc.stdint cimport UINT32_MAX, uint8_t, uint16_t, uint32_t, uint64_t
 from zmqcore._sys cimport ENOMEM, calloc, free, malloc, memcmp, memcpy, memmove, memset, zc_check, zc_prefetch
 from zmqcore._trie_cells cimport (
-    CELL_BYTES, CELL_NONE, CELL_WIDE, cell_free, cell_new, cells_check, trie_cells_t,
+    CELL_BYTES, CELL_NONE, CELL_WIDE, cell_check, cell_free, cell_new, cells_check, trie_cells_t,
 )
 from zmqcore._trie_map cimport (
     map_add, map_check, map_find, map_fini, map_items, map_remove, map_reserve, trie_item_t, trie_list_t, trie_map_t,
@@ -257,7 +257,7 @@ cdef void node_join(trie_private_t *own, trie_node_t *self) noexcept nogil:
     node_free(own, self)
 
 
-# Joins self with its kid if it can be, and so on towards the root: a wide kid may have room for more than its parent had.
+# Joins self with its kid if it can be, and so on towards the root: a wide kid may have more room than its parent had.
 cdef void node_join_up(trie_private_t *own, trie_node_t *self) noexcept nogil:
     cdef trie_node_t *parent
     while node_is_joinable(self):
@@ -743,8 +743,12 @@ cdef bint trie_check(const trie_t *self) noexcept nogil:
         if node.subs.count != 0 and size > self.own.topic_cap:
             return False
         cells[(node.tag & CELL_WIDE) != 0] += 1
+        if not cell_check(&self.own.cells, node, node.tag):
+            return False
         if node.kids_count > 1 and node.kids.fork.tag != CELL_NONE:
             cells[(node.kids.fork.tag & CELL_WIDE) != 0] += 1
+            if not cell_check(&self.own.cells, node.kids.fork, node.kids.fork.tag):
+                return False
         topics += node.subs.count != 0
         pairs += node.subs.count
         node = node_next(node, &size)

@@ -22,5 +22,6 @@ cdef struct trie_cells_t:
 cdef void *cell_new(trie_cells_t *self, bint is_wide, uint8_t *tag) noexcept nogil
 cdef void cell_free(trie_cells_t *self, void *cell, uint8_t tag) noexcept nogil
 
-# Whether every invariant holds that the open slabs show. Takes time: for tests and debug builds.
+# Whether every invariant holds that this cell's slab shows, or that the open slabs show. For tests and debug builds.
+cdef bint cell_check(const trie_cells_t *self, const void *cell, uint8_t tag) noexcept nogil
 cdef bint cells_check(const trie_cells_t *self) noexcept nogil

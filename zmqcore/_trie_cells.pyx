@@ -1,8 +1,8 @@
 # zmqcore/_trie_cells.pyx -- see _trie_cells.pxd for the contracts.
 #
 # malloc would put a header of 16 bytes before each cell and let it straddle two cache lines. A slab is found from the
-# cell's place in it, which the cell's owner keeps in a byte of the cell: slabs need no alignment larger than a line, which
-# malloc would pay for with a hole of a slab's size beside each.
+# cell's place in it, which the cell's owner keeps in a byte of the cell: so slabs need no more alignment than a line,
+# for which malloc would leave a hole of a slab's size beside each.
 from libc.stdint cimport uint8_t, uint32_t, uintptr_t
 from zmqcore._sys cimport free, malloc
 
@@ -43,6 +43,14 @@ cdef void slab_unlink(trie_cells_t *self, slab_t *slab, bint is_wide) noexcept n
         self.open[is_wide] = slab.next
     if slab.next != NULL:
         slab.next.prev = slab.prev
+    slab.prev = NULL
+    slab.next = NULL
+
+
+# The slab of a cell.
+cdef inline slab_t *slab_of(const void *cell, uint8_t tag) noexcept nogil:
+    cdef size_t place = tag & ~CELL_WIDE
+    return <slab_t *>(<uint8_t *>cell - place * cell_bytes(tag & CELL_WIDE != 0) - CELL_BYTES)
 
 
 # On the list. NULL when out of memory.
@@ -93,8 +101,7 @@ cdef void *cell_new(trie_cells_t *self, bint is_wide, uint8_t *tag) noexcept nog
 
 cdef void cell_free(trie_cells_t *self, void *cell, uint8_t tag) noexcept nogil:
     cdef bint is_wide = tag & CELL_WIDE != 0
-    cdef size_t place = tag & ~CELL_WIDE
-    cdef slab_t *slab = <slab_t *>(<uint8_t *>cell - place * cell_bytes(is_wide) - CELL_BYTES)
+    cdef slab_t *slab = slab_of(cell, tag)
     cdef freed_t *freed = <freed_t *>cell
     if slab.used == slab.cap:
         slab_link(self, slab, is_wide)
@@ -105,6 +112,14 @@ cdef void cell_free(trie_cells_t *self, void *cell, uint8_t tag) noexcept nogil:
     if slab.used == 0:
         slab_unlink(self, slab, is_wide)
         free(slab.block)
+
+
+cdef bint cell_check(const trie_cells_t *self, const void *cell, uint8_t tag) noexcept nogil:
+    cdef const slab_t *slab = slab_of(cell, tag)
+    cdef bint is_linked = slab.prev != NULL or self.open[tag & CELL_WIDE != 0] == slab
+    if <uintptr_t>cell % CELL_BYTES != 0 or <uint32_t>(tag & ~CELL_WIDE) >= slab.fresh or slab.used > slab.fresh:
+        return False
+    return is_linked == (slab.used < slab.cap)
 
 
 cdef bint cells_check(const trie_cells_t *self) noexcept nogil:

@@ -192,11 +192,13 @@ cdef class Trie:
         cdef size_t count = len(block) // stride
         cdef size_t i
         cdef uint64_t done = 0
+        cdef void *who
         for i in range(count):
+            who = <void *>(1 + i % crowd)
             if is_add:
-                done += t.trie_add(&self.self, at + i * stride, size, <void *>(1 + i % crowd)) > 0
+                done += t.trie_add(&self.self, at + i * stride, size, who) > 0
             else:
-                done += t.trie_remove(&self.self, at + i * stride, size, <void *>(1 + i % crowd), False) != t.TRIE_UNKNOWN
+                done += t.trie_remove(&self.self, at + i * stride, size, who, False) != t.TRIE_UNKNOWN
         return done
 
     def matches(self, bytes data):

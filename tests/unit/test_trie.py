@@ -440,7 +440,7 @@ def test_without_memory_nothing_changes(tmp_path: Path) -> None:
 
 def test_every_block_goes_back(tmp_path: Path) -> None:
     seen = run_with_shim(tmp_path, __name__, "run_to_count_blocks")
-    slack = 200  # the interpreter's own blocks come and go
+    slack = 20  # the interpreter's own blocks come and go; slabs alone would be 170
     assert seen["taken"] > 5_000
     for how in ("remove", "remove_who", "fini"):
         assert seen[f"left after {how}"] < slack
