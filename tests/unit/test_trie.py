@@ -318,10 +318,10 @@ def test_a_join_frees_room_for_another() -> None:
 
 
 def test_fetching_ahead_finds_the_same() -> None:
-    topics = [b"topic-%08d" % i for i in range(0, 30_000, 3)]
+    block = b"".join(b"topic-%08d" % i for i in range(0, 30_000, 3))
+    size = len(b"topic-00000000")
     trie = probe.Trie()
-    for i, topic in enumerate(topics):
-        trie.add(topic, 1 + i % 10)
+    assert trie.change_each(block, size, size, 10, True) == 10_000
     for shape in (b"topic-%08d", b"topic-%08d.and.more", b"topic-%07d"):
         data = [shape % (i * 7919 % 30_000) for i in range(1003)]
         expected = sum(trie.match_count(one) for one in data)
@@ -330,6 +330,8 @@ def test_fetching_ahead_finds_the_same() -> None:
     trie.warm([b""])
     trie.warm([b"topic-"] * 100)
     assert trie.check()
+    assert trie.change_each(block, size, size, 10, False) == 10_000
+    assert trie.check() and trie.topics == 0
 
 
 def test_ten_thousand_subscribers_of_one_topic() -> None:
