@@ -49,6 +49,9 @@ cdef enum:
 
     # Notifications an XPUB keeps for a user who does not read them; then its subscribers are not read any more.
     NOTIFICATIONS_MAX = 1048576
+    # Topics from which on a run of messages is matched with trie_warm: fewer lie in the cache anyway, and it costs
+    # some 20 ns a message (design.md, "A match waits for memory").
+    TRIE_WARM_TOPICS = 10000
     # The proxy: messages a direction may move in one turn, and bytes. Large, so that each of several targets is written to in
     # large pieces (four sources, four sinks, 64 B: 67 ns of CPU a message with 1000, 54 with 16000); the bytes bound the turn.
     PROXY_BURST_MSGS = 8192

@@ -6,7 +6,7 @@
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from zmqcore._engine cimport engine_pop, engine_push, engine_t, engine_writable
 from zmqcore._engine_run cimport engine_append_raw, engine_append_run, engine_out_room, engine_takes_runs
-from zmqcore._limits cimport NOTIFICATIONS_MAX
+from zmqcore._limits cimport NOTIFICATIONS_MAX, TRIE_WARM_TOPICS
 from zmqcore._message cimport (
     msg_clear, msg_fini, msg_init, msg_push, msg_push_copy, msg_shift, msg_t, msg_unshift, part_t, store_new, store_t,
     store_unref,
@@ -18,8 +18,8 @@ from zmqcore._pattern cimport (
 from zmqcore._pipe cimport pipe_append, pipe_fini, pipe_init, pipe_pop, pipe_t, raw_t, run_advance, run_first, run_t
 from zmqcore._sys cimport EAGAIN, EINVAL, ENOMEM, ENOTSUP, calloc, free, memcpy
 from zmqcore._trie cimport (
-    TRIE_FIRST_OF_TOPIC, TRIE_LAST_OF_TOPIC, TRIE_UNKNOWN, trie_add, trie_fini, trie_has, trie_init, trie_match,
-    trie_remove, trie_remove_who, trie_t,
+    TRIE_FIRST_OF_TOPIC, TRIE_LAST_OF_TOPIC, TRIE_UNKNOWN, TRIE_WARM_MAX, trie_add, trie_data_t, trie_fini, trie_has,
+    trie_init, trie_match, trie_remove, trie_remove_who, trie_t, trie_warm,
 )
 from zmqcore._zmtp cimport (
     COMMAND_CANCEL, COMMAND_SUBSCRIBE, ZMTP_VERSION_1, slice_t, zmtp_command_read,
@@ -328,6 +328,23 @@ cdef int send_run_to_all(pattern_t *self, run_t *run, uint32_t most) noexcept no
     return 0
 
 
+cdef uint32_t warm_run(const publisher_t *state, const run_t *run, uint32_t most) noexcept nogil:
+    # Has the trie fetched what the next messages need. How many: 1 or more.
+    cdef trie_data_t data[TRIE_WARM_MAX]
+    cdef run_t rest = run[0]
+    cdef uint32_t count = 0
+    cdef raw_t raw
+    while rest.msgs and count < most and count < TRIE_WARM_MAX:
+        run_first(&rest, &raw)
+        data[count].at = raw.first
+        data[count].size = raw.first_bytes
+        run_advance(&rest, &raw)
+        count += 1
+    if count > 1:
+        trie_warm(&state.trie, data, count)
+    return count
+
+
 cdef int publisher_send_run(pattern_t *self, run_t *run, const store_t *prefix, uint32_t most) noexcept nogil:
     cdef publisher_t *state = <publisher_t *>self.state
     cdef const options_t *options = self.options
@@ -336,6 +353,7 @@ cdef int publisher_send_run(pattern_t *self, run_t *run, const store_t *prefix, 
     cdef raw_t raw
     cdef uint32_t i
     cdef uint32_t before
+    cdef uint32_t warm = 0
     cdef bint is_for_all
     if options.xpub_manual_last_value:
         return -ENOTSUP
@@ -343,6 +361,9 @@ cdef int publisher_send_run(pattern_t *self, run_t *run, const store_t *prefix, 
                   and trie_has(&state.trie, NULL, 0))
     topic.store = NULL
     while run.msgs and most:
+        if warm == 0 and prefix == NULL and state.trie.topics >= TRIE_WARM_TOPICS:
+            warm = warm_run(state, run, most)
+        warm -= warm != 0
         run_first(run, &raw)
         topic.at = raw.first if prefix == NULL else prefix.data
         topic.size = raw.first_bytes if prefix == NULL else prefix.size

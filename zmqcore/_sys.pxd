@@ -25,6 +25,7 @@ cdef extern from * nogil:
 
     #define zc_likely(x) __builtin_expect(!!(x), 1)
     #define zc_unlikely(x) __builtin_expect(!!(x), 0)
+    #define zc_prefetch(at) __builtin_prefetch(at)
 
     static inline int32_t zc_load(const int32_t *at) { return __atomic_load_n(at, __ATOMIC_ACQUIRE); }
     static inline void zc_store(int32_t *at, int32_t v) { __atomic_store_n(at, v, __ATOMIC_RELEASE); }
@@ -57,6 +58,7 @@ cdef extern from * nogil:
     void zc_check(bint cond)
     bint zc_likely(bint cond)
     bint zc_unlikely(bint cond)
+    void zc_prefetch(const void *at)               # to be read soon; any address will do
     int32_t zc_load(const int32_t *at)
     void zc_store(int32_t *at, int32_t value)
     int32_t zc_add(int32_t *at, int32_t value)     # the value after the addition

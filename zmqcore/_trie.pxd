@@ -16,6 +16,14 @@ cdef struct trie_t:
     uint64_t topics             # distinct topics present (T3)
     trie_private_t *own         # subscriber -> its topics; scratch space for topics handed to callbacks
 
+# Data that is to be matched; the caller's.
+cdef struct trie_data_t:
+    const uint8_t *at
+    size_t size
+
+cdef enum:
+    TRIE_WARM_MAX = 16          # data at a time: more gain nothing more
+
 # What a change did; the pattern decides from it what to tell upstream or the user.
 cdef enum:
     TRIE_FIRST_OF_TOPIC = 1     # add: nobody had the topic before
@@ -45,6 +53,10 @@ cdef void trie_remove_who(trie_t *self, void *who, bint is_each, trie_topic_fn f
 # Calls fn for each subscriber of each topic that is a prefix of data. A subscriber is reported once for each such
 # topic.
 cdef void trie_match(const trie_t *self, const uint8_t *data, size_t size, trie_hit_fn fn, void *arg) noexcept nogil
+
+# Fetches into the cache what trie_match will read of each of the first TRIE_WARM_MAX data, all at the same time, where
+# matches one by one would wait in turn. Worth it before several matches in a large trie, and only there.
+cdef void trie_warm(const trie_t *self, const trie_data_t *data, uint32_t count) noexcept nogil
 
 # Whether anybody has exactly that topic.
 cdef bint trie_has(const trie_t *self, const uint8_t *topic, size_t size) noexcept nogil

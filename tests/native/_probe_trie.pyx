@@ -1,5 +1,5 @@
 # tests/native/_probe_trie.pyx -- the trie as a Python class; subscribers are integers.
-from libc.stdint cimport uint8_t, uint64_t, uintptr_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
@@ -148,6 +148,58 @@ cdef class Trie:
         cdef uint64_t count = 0
         t.trie_match(&self.self, <const uint8_t *><const char *>data, len(data), on_hit_count, &count)
         return count
+
+    def match_each(self, bytes block, size_t stride, size_t rounds, bint is_warm=False):
+        """How many hits the data at every stride of block have together, so many times over; is_warm: fetched ahead."""
+        cdef t.trie_data_t data[t.TRIE_WARM_MAX]
+        cdef const uint8_t *at = <const uint8_t *><const char *>block
+        cdef size_t count = len(block) // stride
+        cdef size_t i, k
+        cdef uint32_t ahead = 0
+        cdef uint64_t hits = 0
+        for k in range(rounds):
+            for i in range(count):
+                if is_warm and i % t.TRIE_WARM_MAX == 0:
+                    ahead = 0
+                    while ahead < t.TRIE_WARM_MAX and i + ahead < count:
+                        data[ahead].at = at + (i + ahead) * stride
+                        data[ahead].size = stride
+                        ahead += 1
+                    t.trie_warm(&self.self, data, ahead)
+                t.trie_match(&self.self, at + i * stride, stride, on_hit_count, &hits)
+        return hits
+
+    def warm(self, list all_data):
+        """trie_warm: changes nothing that can be seen; a sanitizer sees whether it reads outside."""
+        cdef t.trie_data_t *data = <t.trie_data_t *>malloc(len(all_data) * sizeof(t.trie_data_t))
+        cdef uint8_t *copy
+        cdef uint32_t i
+        cdef bytes one
+        for i in range(len(all_data)):
+            one = all_data[i]
+            copy = <uint8_t *>malloc(len(one))
+            memcpy(copy, <const char *>one, len(one))
+            data[i].at = copy
+            data[i].size = len(one)
+        t.trie_warm(&self.self, data, len(all_data))
+        for i in range(len(all_data)):
+            free(<void *>data[i].at)
+        free(data)
+
+    def change_each(self, bytes block, size_t stride, size_t size, uintptr_t crowd, bint is_add):
+        """Adds or removes the topic of that size at every stride of block, its subscriber one of so many; how many."""
+        cdef const uint8_t *at = <const uint8_t *><const char *>block
+        cdef size_t count = len(block) // stride
+        cdef size_t i
+        cdef uint64_t done = 0
+        cdef void *who
+        for i in range(count):
+            who = <void *>(1 + i % crowd)
+            if is_add:
+                done += t.trie_add(&self.self, at + i * stride, size, who) > 0
+            else:
+                done += t.trie_remove(&self.self, at + i * stride, size, who, False) != t.TRIE_UNKNOWN
+        return done
 
     def matches(self, bytes data):
         cdef size_t size = len(data)

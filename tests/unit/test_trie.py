@@ -17,7 +17,9 @@ from tests.unit.shim import address_of_fail_after, run_with_shim
 
 FIRST = probe.FIRST_OF_TOPIC | probe.FIRST_OF_WHO
 LAST = probe.LAST_OF_WHO | probe.LAST_OF_TOPIC
-LABEL_BYTES_MAX = 83  # of _trie.pyx: the lengths on both sides of it are worth trying
+# Of _trie.pyx: the lengths on both sides of these are worth trying.
+LABEL_BYTES_MIN = 20
+LABEL_BYTES_MAX = 84
 
 
 class Model:
@@ -144,8 +146,9 @@ def test_fini_leaves_nothing_behind() -> None:
 
 # --- the model, driven at random ---------------------------------------------------------------------------------
 
-# Few letters make prefixes, splits and joins likely; runs around the label's bound make chains of nodes.
-RUNS = st.sampled_from([1, 2, LABEL_BYTES_MAX - 1, LABEL_BYTES_MAX, LABEL_BYTES_MAX + 1, 2 * LABEL_BYTES_MAX + 1])
+# Few letters make prefixes, splits and joins likely; runs around the label's bounds make chains of nodes.
+BOUNDS = (LABEL_BYTES_MIN, LABEL_BYTES_MAX, LABEL_BYTES_MIN + LABEL_BYTES_MAX, 2 * LABEL_BYTES_MAX)
+RUNS = st.sampled_from([1, 2, *(bound + more for bound in BOUNDS for more in (-1, 0, 1))])
 SHORT_TOPICS = st.text("ab", max_size=6).map(str.encode)
 LONG_TOPICS = st.lists(st.tuples(st.sampled_from([b"a", b"b"]), RUNS), max_size=4).map(
     lambda parts: b"".join(letter * size for letter, size in parts)
@@ -190,6 +193,12 @@ class TrieMachine(RuleBasedStateMachine):
             one = topic + bytes([last])
             assert self.trie.add(one, who) == self.model.add(one, who)
 
+    @rule(topic=SHORT_TOPICS, first=st.integers(0, 255), count=st.integers(1, 40), who=SUBSCRIBERS)
+    def remove_a_fan(self, topic: bytes, first: int, count: int, who: int) -> None:
+        for last in range(first, min(first + count, 256)):
+            one = topic + bytes([last])
+            assert self.trie.remove(one, who, True) == self.model.remove(one, who, True)
+
     @rule(who=st.integers(1, 100), is_each=st.booleans())
     def remove_who(self, who: int, is_each: bool) -> None:
         expected = []
@@ -201,6 +210,7 @@ class TrieMachine(RuleBasedStateMachine):
     @rule(data=TOPICS, tail=st.binary(max_size=3))
     def match(self, data: bytes, tail: bytes) -> None:
         expected = self.model.match(data + tail)
+        self.trie.warm([data + tail, data, tail])
         assert Counter(self.trie.match(data + tail)) == expected
         assert self.trie.matches(data + tail) == bool(expected)
 
@@ -263,6 +273,67 @@ def test_a_fan_of_every_byte_at_every_of_two_levels(order: int) -> None:
     assert trie.check() and trie.topics == 0
 
 
+@pytest.mark.parametrize("tail", [b"", b"t" * LABEL_BYTES_MIN, b"t" * LABEL_BYTES_MAX], ids=len)
+def test_a_fan_of_each_size(tail: bytes) -> None:
+    """A fork grows and shrinks kid by kid, and changes its kind of memory on the way."""
+    rng = random.Random(2)
+    firsts = list(range(256))
+    rng.shuffle(firsts)
+    trie = probe.Trie()
+    present: set[int] = set()
+    for change, order in ((trie.add, firsts), (trie.remove, firsts[::-1])):
+        for first in order:
+            assert change(b"fan" + bytes([first]) + tail, 1) == (FIRST if change == trie.add else LAST)
+            present ^= {first}
+            assert trie.check()
+            assert trie.walk() == [b"fan" + bytes([one]) + tail for one in sorted(present)]
+            assert [one for one in range(256) if trie.matches(b"fan" + bytes([one]) + tail)] == sorted(present)
+
+
+@pytest.mark.parametrize("count", [3, 4, 11, 12, 19, 20])
+def test_a_kid_that_comes_and_goes(count: int) -> None:
+    """Subscribers that come and go at the bound of a fork's size."""
+    trie = probe.Trie()
+    for i in range(count):
+        trie.add(bytes([i]), 1)
+    for _ in range(20):
+        assert trie.remove(bytes([count - 1]), 1) == LAST
+        assert trie.check()
+        assert trie.add(bytes([count - 1]), 1) == FIRST
+        assert trie.check()
+    assert trie.walk() == [bytes([i]) for i in range(count)]
+
+
+def test_a_join_frees_room_for_another() -> None:
+    """A node with a short label meets a longer one only when the node between them has gone."""
+    trie = probe.Trie()
+    upper, middle, lower = b"u" * 15, b"m" * 15, b"w" * 30
+    trie.add(upper + middle + lower, 1)
+    for topic in (upper, upper + middle, upper + b"x", upper + middle + b"x"):
+        trie.add(topic, 2)
+    for topic in (upper + b"x", upper + middle + b"x", upper, upper + middle):
+        assert trie.remove(topic, 2) == LAST
+        assert trie.check()
+    assert trie.walk() == [upper + middle + lower]
+
+
+def test_fetching_ahead_finds_the_same() -> None:
+    block = b"".join(b"topic-%08d" % i for i in range(0, 30_000, 3))
+    size = len(b"topic-00000000")
+    trie = probe.Trie()
+    assert trie.change_each(block, size, size, 10, True) == 10_000
+    for shape in (b"topic-%08d", b"topic-%08d.and.more", b"topic-%07d"):
+        data = [shape % (i * 7919 % 30_000) for i in range(1003)]
+        expected = sum(trie.match_count(one) for one in data)
+        assert trie.match_each(b"".join(data), len(data[0]), 1, True) == expected
+    trie.warm([])
+    trie.warm([b""])
+    trie.warm([b"topic-"] * 100)
+    assert trie.check()
+    assert trie.change_each(block, size, size, 10, False) == 10_000
+    assert trie.check() and trie.topics == 0
+
+
 def test_ten_thousand_subscribers_of_one_topic() -> None:
     # Addresses are multiples of 16 and more: the hash must spread them.
     everyone = [0x7F00_0000_0000 + 4096 * i for i in range(10_000)]
@@ -311,10 +382,13 @@ def run_without_memory(shim: ctypes.CDLL) -> dict[str, int]:
     while trie.init_failing(fail_after, refused) == -probe.ENOMEM:
         refused += 1
     seen["init refused"] = refused
-    for _ in range(1500):
+    for step in range(3000):
+        if step % 60 == 0 and step < 2000:
+            # A small trie allocates at almost every change: its slabs are small.
+            trie, model = probe.Trie(), Model()
         topic = b"".join(rng.choice([b"a", b"b", b"a" * 80, b"b" * 90]) for _ in range(rng.randrange(7)))
         if rng.random() < 0.2:
-            topic += bytes([rng.randrange(256)])
+            topic = topic[:rng.randrange(3)] + bytes([rng.randrange(256)])
         who = rng.randrange(1, 60)
         if rng.random() < 0.6:
             calls = 0
@@ -363,13 +437,13 @@ def run_to_count_blocks(shim: ctypes.CDLL) -> dict[str, int]:
 def test_without_memory_nothing_changes(tmp_path: Path) -> None:
     seen = run_with_shim(tmp_path, __name__, "run_without_memory")
     assert seen["init refused"] == 3
-    assert seen["most refusals of one add"] >= 6 and seen["add refused"] > 500 and seen["removed"] > 300
+    assert seen["most refusals of one add"] >= 5 and seen["add refused"] > 500 and seen["removed"] > 300, seen
 
 
 def test_every_block_goes_back(tmp_path: Path) -> None:
     seen = run_with_shim(tmp_path, __name__, "run_to_count_blocks")
-    slack = 200  # the interpreter's own blocks come and go
-    assert seen["taken"] > 10_000
+    slack = 20  # the interpreter's own blocks come and go; slabs alone would be 170
+    assert seen["taken"] > 5_000
     for how in ("remove", "remove_who", "fini"):
         assert seen[f"left after {how}"] < slack
     assert seen["held after remove"] < slack and seen["held after remove_who"] < slack
