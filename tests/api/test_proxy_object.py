@@ -120,6 +120,8 @@ def test_closing_one_of_its_sockets_ends_it(bench: Bench, role: str) -> None:
 
 def fill(bench: Bench) -> None:
     """Until the proxy is blocked: nobody takes what it has."""
+    bench.source.send(b"the sink is joined")
+    assert bench.sink.recv() == b"the sink is joined"
     bench.sink.close(0)
     wait_until(lambda: bench.proxy.stats()["backend_peers"] == 0, what="the sink to be gone")
     bench.source.send(b"x")
