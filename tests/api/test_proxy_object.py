@@ -185,8 +185,10 @@ def test_numbers_of_a_proxy(bench: Bench) -> None:
 
 def test_what_waits_and_how_long(bench: Bench) -> None:
     bench.backend.sndhwm = 5
-    bench.sink.close(0)
     with bench.proxy as proxy:
+        bench.source.send(b"the sink is joined")
+        assert bench.sink.recv() == b"the sink is joined"
+        bench.sink.close(0)
         wait_until(lambda: proxy.stats()["backend_peers"] == 0, what="the sink to be gone")
         bench.source.send(b"x" * 100)
         wait_until(lambda: proxy.stats()["frontend_queued_messages"] == 1, what="the message to wait")
