@@ -3,8 +3,8 @@ from cpython.exc cimport PyErr_CheckSignals
 from zmqcore._core cimport Socket, stats_dict
 from zmqcore._errno cimport check, fail
 from zmqcore._proxy cimport (
-    ORDER_PAUSE, ORDER_RESUME, PROXY_STOPPED, proxy_begin, proxy_end, proxy_fini, proxy_init, proxy_run, proxy_sample, proxy_stats_t,
-    proxy_stats_table, proxy_stop, proxy_t, proxy_tell,
+    ORDER_PAUSE, ORDER_RESUME, PROXY_STOPPED, proxy_begin, proxy_end, proxy_fini, proxy_init, proxy_run, proxy_sample,
+    proxy_stats_t, proxy_stats_table, proxy_stop, proxy_t, proxy_tell,
 )
 from zmqcore._socket cimport socket_t
 from zmqcore._sys cimport EFAULT, EINTR

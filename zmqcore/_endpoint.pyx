@@ -1,5 +1,5 @@
 # zmqcore/_endpoint.pyx -- see the door.
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint32_t
 from zmqcore._context cimport (
     context_bind_inproc, context_connect_inproc, context_forget_inproc, context_unbind_inproc, inproc_end_t,
 )
@@ -8,7 +8,7 @@ from zmqcore._engine cimport (
 )
 from zmqcore._limits cimport ACCEPTS_MAX, ACCEPT_REST_US
 from zmqcore._link cimport LINK_CONNECTOR, link_leave, link_new, link_t, link_unref
-from zmqcore._message cimport store_new, store_t, store_unref
+from zmqcore._message cimport store_new, store_unref
 from zmqcore._monitor cimport (
     EVENT_ACCEPTED, EVENT_ACCEPT_FAILED, EVENT_BIND_FAILED, EVENT_CLOSED, EVENT_CLOSE_FAILED, EVENT_LISTENING,
     monitor_raise, monitor_t,
@@ -175,9 +175,9 @@ cdef void on_acceptable(void *arg, uint32_t events) noexcept nogil:
     cdef endpoint_t *self = <endpoint_t *>arg
     cdef host_t *host = self.owner.host
     cdef char text[ENDPOINT_BYTES_MAX]
-    cdef int i, rc
+    cdef int rc, _
     cdef int fd = -1
-    for i in range(ACCEPTS_MAX):
+    for _ in range(ACCEPTS_MAX):
         rc = transport_accept(self.watch.fd, self.address.kind, &host.options.transport, &fd)
         if rc == -EAGAIN:
             return

@@ -193,7 +193,8 @@ cdef int engine_pop(engine_t *self, msg_t *msg) noexcept nogil
 # Sends a (un)subscription in the form that the peer understands; dropped while not active (a new connection replays). 0; -ENOMEM.
 cdef int engine_subscribe(engine_t *self, bint is_subscribe, const uint8_t *topic, size_t size) noexcept nogil
 # Messages and bytes queued in each direction.
-cdef void engine_queued(engine_t *self, uint64_t *in_msgs, uint64_t *in_bytes, uint64_t *out_msgs, uint64_t *out_bytes) noexcept nogil
+cdef void engine_queued(engine_t *self, uint64_t *in_msgs, uint64_t *in_bytes, uint64_t *out_msgs,
+                        uint64_t *out_bytes) noexcept nogil
 # What has gone through its pipes since it was made, and how often the outgoing one was full.
 cdef void engine_totals(engine_t *self, uint64_t *in_msgs, uint64_t *in_bytes, uint64_t *out_msgs, uint64_t *out_bytes,
                         uint64_t *times_full) noexcept nogil

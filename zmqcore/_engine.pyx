@@ -10,7 +10,7 @@
 # engine_stop only notes the end while a thread is inside a system call on the fd; that thread finds the note when it has
 # the lock again and calls engine_stopped (E3). A write error ends nothing: what the peer sent before it went may still
 # have to be read, and reading finds the end.
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from zmqcore._engine_input cimport engine_init_input, engine_read, engine_resume_input, engine_shake
 from zmqcore._handshake cimport handshake_fini, handshake_init, handshake_peer_id
 from zmqcore._limits cimport FLUSH_WRITES_MAX, GATHER_BUFFERS_MAX
@@ -491,8 +491,8 @@ cdef uint32_t next_delay_ms(engine_t *self) noexcept nogil:
 cdef void discard_input(engine_t *self) noexcept nogil:
     # Closing a TCP socket with unread input resets the connection and may destroy what we have just sent.
     cdef uint8_t scratch[4096]
-    cdef int i
-    for i in range(256):
+    cdef int _
+    for _ in range(256):
         if recv(self.watch.fd, scratch, sizeof(scratch), MSG_DONTWAIT) <= 0:
             return
 
@@ -614,8 +614,8 @@ cdef void engine_flush(engine_t *self) noexcept nogil:
     cdef pipe_t *pipe
     cdef size_t total = 0
     cdef ssize_t sent
-    cdef int err, turn
-    for turn in range(FLUSH_WRITES_MAX):
+    cdef int err, _
+    for _ in range(FLUSH_WRITES_MAX):
         if (self.watch.fd < 0 or self.is_writing or self.is_out_blocked or self.is_ending
                 or self.state < ENGINE_HANDSHAKE or self.state == ENGINE_DEAD):
             return

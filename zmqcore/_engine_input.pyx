@@ -8,7 +8,7 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
 from zmqcore._engine cimport (
     END_FAILED, END_LOST, ENGINE_ACTIVE, engine_attention, engine_event, engine_lose, engine_stop, engine_stopped,
-    engine_update_watch, host_t,
+    host_t,
 )
 from zmqcore._handshake cimport (
     HANDSHAKE_DONE, HANDSHAKE_FAILED, handshake_drop_rest, handshake_reserve, handshake_rest, handshake_step,

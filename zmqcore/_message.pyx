@@ -2,8 +2,8 @@
 from libc.stdint cimport uint8_t, uint32_t
 from zmqcore._limits cimport CHUNK_BYTES_MAX, SPARE_STORES_MAX
 from zmqcore._sys cimport (
-    ENOMEM, free, malloc, memcpy, memmove, pthread_atfork, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_t, pthread_mutex_unlock,
-    realloc,
+    ENOMEM, free, malloc, memcpy, memmove, pthread_atfork, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_t,
+    pthread_mutex_unlock, realloc,
 )
 
 cdef enum:

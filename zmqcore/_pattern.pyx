@@ -174,7 +174,7 @@ cdef int send_run_to(engine_t *engine, run_t *run, uint32_t most) noexcept nogil
     cdef uint64_t room = engine_out_room(engine)
     cdef run_t rest = run[0]
     cdef uint32_t msgs = run.msgs if run.msgs < most else most
-    cdef uint32_t i
+    cdef uint32_t _
     cdef raw_t raw
     if msgs > room:
         msgs = <uint32_t>room
@@ -185,7 +185,7 @@ cdef int send_run_to(engine_t *engine, run_t *run, uint32_t most) noexcept nogil
         rest.bytes = rest.msgs = rest.frames = 0
         rest.payload_bytes = 0
     else:
-        for i in range(msgs):
+        for _ in range(msgs):
             run_first(&rest, &raw)
             run_advance(&rest, &raw)
     if engine_append_run(engine, run, run.bytes - rest.bytes, msgs) != 0:

@@ -4,8 +4,8 @@ from zmqcore._engine cimport engine_end_after, engine_t
 from zmqcore._options cimport TYPE_DEALER, TYPE_PAIR, TYPE_PULL, TYPE_PUSH
 from zmqcore._pattern cimport (
     fair_is_readable, fair_recv, ops_check_load, ops_check_never, ops_admit_all, ops_engine_nothing, ops_fini_nothing,
-    ops_init_nothing, ops_input_drop, ops_input_fair, ops_is_writable_load, ops_never, ops_output_load, ops_recv_never, ops_send_load,
-    ops_send_never, ops_send_run_load, ops_set_nothing, out_queue_push, pattern_t, send_probe,
+    ops_init_nothing, ops_input_drop, ops_input_fair, ops_is_writable_load, ops_never, ops_output_load, ops_recv_never,
+    ops_send_load, ops_send_never, ops_send_run_load, ops_set_nothing, out_queue_push, pattern_t, send_probe,
 )
 
 cdef pattern_ops_t push_ops

@@ -307,7 +307,7 @@ cdef int send_run_to_all(pattern_t *self, run_t *run, uint32_t most) noexcept no
     cdef uint64_t fits
     cdef run_t rest = run[0]
     cdef raw_t raw
-    cdef uint32_t i
+    cdef uint32_t i, _
     for i in range(state.hit_count):
         fits = engine_out_room(state.hits[i])
         room = room if room < fits else fits
@@ -318,7 +318,7 @@ cdef int send_run_to_all(pattern_t *self, run_t *run, uint32_t most) noexcept no
         rest.bytes = rest.msgs = rest.frames = 0
         rest.payload_bytes = 0
     else:
-        for i in range(<uint32_t>room):
+        for _ in range(<uint32_t>room):
             run_first(&rest, &raw)
             run_advance(&rest, &raw)
     for i in range(state.hit_count):

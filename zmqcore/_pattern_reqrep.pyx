@@ -1,13 +1,13 @@
 # zmqcore/_pattern_reqrep.pyx -- see the door.
-from libc.stdint cimport int32_t, uint8_t, uint32_t
+from libc.stdint cimport int32_t, uint32_t
 from zmqcore._engine cimport engine_fail, engine_push, engine_t, engine_writable, host_random
 from zmqcore._message cimport (
     msg_clear, msg_fini, msg_init, msg_push, msg_shift, msg_t, msg_unshift, part_t, store_new, store_t, store_unref,
 )
 from zmqcore._options cimport TYPE_REP, TYPE_REQ
 from zmqcore._pattern cimport (
-    ahead_is_readable, ahead_recv, fair_recv, load_pick, load_push, ops_admit_all, ops_engine_nothing, ops_input_fair, ops_output_load,
-    ops_set_nothing, out_queue_push, pattern_t, send_probe,
+    ahead_is_readable, ahead_recv, fair_recv, load_pick, load_push, ops_admit_all, ops_engine_nothing, ops_input_fair,
+    ops_output_load, ops_set_nothing, out_queue_push, pattern_t, send_probe,
 )
 from zmqcore._sys cimport EAGAIN, EFSM, ENOMEM, calloc, free, memcmp, memcpy
 

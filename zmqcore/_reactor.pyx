@@ -3,12 +3,12 @@
 # Linux: an epoll set a socket, nested in the epoll set of its I/O thread, so that handing a socket over between the
 # I/O thread and a caller is one epoll_ctl however many connections it has. Timers of a socket share one timerfd in its
 # own set: a nested set cannot pass a timeout up. Level-triggered throughout: a reader that stops early is called again.
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from zmqcore._limits cimport ADOPTION_US, QUIET_TICKS, REACTOR_EVENTS_MAX
 from zmqcore._sys cimport (
-    EINTR, ENOENT, ENOMEM, POLLIN, calloc, close, errno, free, poll, pollfd, pthread_join, pthread_mutex_destroy,
-    pthread_mutex_init, pthread_mutex_lock, pthread_mutex_t, pthread_mutex_unlock, read, realloc, write, zc_add,
-    zc_check, zc_load, zc_now_us, zc_store, zc_swap, zc_thread_start,
+    ENOENT, ENOMEM, POLLIN, calloc, close, errno, free, poll, pollfd, pthread_join, pthread_mutex_destroy,
+    pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock, read, realloc, write, zc_add,
+    zc_check, zc_load, zc_now_us, zc_swap, zc_thread_start,
 )
 
 cdef extern from "<sys/epoll.h>" nogil:

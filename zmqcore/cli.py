@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from . import _core_proxy
 from .constants import SocketType
@@ -31,15 +34,39 @@ class EndpointError(Exception):
     """An endpoint from the command line could not be bound or connected; str() is the line for the user."""
 
 
+class OutputError(Exception):
+    """Standard output takes nothing; str() is the line for the user: empty when the reader of a pipe has gone."""
+
+
+def _print(lines: Sequence[str]) -> None:
+    """Prints all the lines or none; OutputError."""
+    if sys.stdout is None:  # closed by the caller, who wants no output
+        return
+    try:
+        sys.stdout.write("".join(f"{line}\n" for line in lines))
+        sys.stdout.flush()
+    except OSError as error:
+        # What the buffer still holds would fail once more at exit, with a traceback: the null device takes it.
+        with contextlib.suppress(OSError, ValueError), open(os.devnull, "wb") as null:
+            os.dup2(null.fileno(), sys.stdout.fileno())
+        raise OutputError("" if isinstance(error, BrokenPipeError) else f"standard output: {error.strerror}") from error
+
+
+class _Parser(argparse.ArgumentParser):
+    def print_help(self, file: Any = None) -> None:
+        """Does not pass over an error, as the base class may."""
+        _print(self.format_help().splitlines())
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(
+    made = _Parser(
         prog="python -m zmqcore",
         description="Runs a ZeroMQ proxy: queue (ROUTER, DEALER), forwarder (XSUB, XPUB) or streamer (PULL, PUSH).",
         epilog="Endpoints are bound; a leading > connects instead: '>tcp://10.0.0.1:5555', quoted for the shell. "
         "The resolved endpoints are printed, one a line, once all are bound. "
         "Ctrl-C, SIGTERM and the control command TERMINATE end the proxy with exit code 0; "
-        "a bad endpoint gives exit code 2.",
+        "a bad endpoint gives exit code 2, any other error 1.",
     )
     made.add_argument("model", choices=MODELS)
     made.add_argument("frontend", metavar="FRONTEND", help="where clients, publishers or pushers are")
@@ -74,14 +101,24 @@ def _run(context: Context, arguments: argparse.Namespace) -> None:
         role: _open(context, role, kind, endpoint) for role, (kind, endpoint) in wanted.items() if endpoint is not None
     }
     if not arguments.quiet:
-        for role, socket in sockets.items():
-            print(role, socket.last_endpoint.decode(), flush=True)
+        _print([f"{role} {socket.last_endpoint.decode()}" for role, socket in sockets.items()])
     _core_proxy.proxy_steerable(sockets["frontend"], sockets["backend"], sockets.get("capture"), sockets.get("control"))
+
+
+def _failed(error: Exception) -> int:
+    """Tells the user; the exit code."""
+    if str(error) and sys.stderr is not None:
+        with contextlib.suppress(OSError):  # nobody is left to be told
+            print(f"zmqcore: {error}", file=sys.stderr, flush=True)
+    return EXIT_USAGE if isinstance(error, EndpointError) else EXIT_FAILED
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; the exit code."""
-    arguments = parser().parse_args(argv)
+    try:
+        arguments = parser().parse_args(argv)
+    except OutputError as error:
+        return _failed(error)
     context = Context()
     try:
         # A service manager stops with SIGTERM what a terminal stops with Ctrl-C.
@@ -89,12 +126,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _run(context, arguments)
     except KeyboardInterrupt:
         return 0
-    except EndpointError as error:
-        print(f"zmqcore: {error}", file=sys.stderr)
-        return EXIT_USAGE
-    except ZMQError as error:
-        print(f"zmqcore: {error}", file=sys.stderr)
-        return EXIT_FAILED
+    except (EndpointError, OutputError, ZMQError) as error:
+        return _failed(error)
     finally:
         # LINGER_MS bounds what follows, so an impatient second Ctrl-C need not break it off.
         signal.signal(signal.SIGINT, signal.SIG_IGN)

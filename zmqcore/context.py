@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from . import _core
 from .constants import ContextOption, Errno, SocketOption
 from .errors import ZMQError
-from .options import checked_int, is_declared
+from .options import checked_int, described, is_declared
 from .socket import Socket
 
 if TYPE_CHECKING:
@@ -74,11 +75,8 @@ class Context(_core.Context):
         return self
 
     def __repr__(self) -> str:
-        own = type(self)
-        name = "zmqcore.Context" if own is Context else f"{own.__module__}.{own.__qualname__}"
-        count = len(self._sockets)
-        sockets = f"{count} socket{'s' if count > 1 else ''}" if count else ""
-        return f"<{name}({sockets}) at {id(self):#x}{' closed' if self.closed else ''}>"
+        inside = {0: "", 1: "1 socket"}.get(len(self._sockets), f"{len(self._sockets)} sockets")
+        return described(self, "zmqcore.Context" if type(self) is Context else None, inside)
 
     @classmethod
     def instance(cls, io_threads: int = 1) -> Self:
@@ -113,12 +111,10 @@ class Context(_core.Context):
         return made
 
     def _apply_defaults(self, made: Socket) -> None:
-        for option, value in self.sockopts.items():
-            try:
-                made.set(option, value)
-            except ZMQError:
-                # Not an option of this socket type: SUBSCRIBE on a REQ, for example.
-                continue
+        for option in self.sockopts:
+            # The defaults are for sockets of all types, and each type refuses what it has no use for.
+            with contextlib.suppress(ZMQError):
+                made.set(option, self.sockopts[option])
 
     def _remember(self, made: Socket) -> None:
         self._sockets[id(made)] = weakref.ref(made)

@@ -1,4 +1,4 @@
-"""What Python values the options of sockets and contexts take."""
+"""What contexts and sockets have in common: the Python values that options take, attributes, repr()."""
 
 from __future__ import annotations
 
@@ -43,4 +43,12 @@ def is_declared(owner: type, name: str) -> bool:
     return any(name in vars(cls) or name in getattr(cls, "__annotations__", ()) for cls in owner.__mro__)
 
 
-__all__ = ["checked_int", "checked_value", "is_declared"]
+def described(thing: Any, name: str | None, inside: str) -> str:
+    """The repr() of a context or a socket: its name (None: that of its class), what is in it, whether it is closed."""
+    if name is None:
+        name = f"{type(thing).__module__}.{type(thing).__qualname__}"
+    state = " closed" if thing.closed else ""
+    return f"<{name}({inside}) at {id(thing):#x}{state}>"
+
+
+__all__ = ["checked_int", "checked_value", "described", "is_declared"]

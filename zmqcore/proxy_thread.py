@@ -7,7 +7,8 @@ from types import TracebackType
 
 from ._core import Socket
 from ._core_proxy import ProxyLoop
-from .errors import ContextTerminated
+from .constants import Errno
+from .errors import ContextTerminated, ZMQError
 
 __all__ = ["Proxy"]
 
@@ -18,6 +19,11 @@ class Proxy(ProxyLoop):
     frontend, backend: any two sockets (or one for both) as for proxy(). capture: gets a copy of every message.
     control: steered by messages as in proxy_steerable(). The sockets stay the caller's, who must not use them while it
     runs, but for stats(), and who closes them. pause(), resume(), stop(), stats() and running: from any thread.
+
+    It ends by stop(), by TERMINATE on the control socket, and with its context or with any of its sockets: ending or
+    destroying the context or closing a socket under it is an ordinary end, after which join() returns. Anything else
+    that ends it is an error, which join() and stop() raise once. A paused proxy that is stopped and started again is
+    still paused.
     """
 
     def __init__(
@@ -28,9 +34,11 @@ class Proxy(ProxyLoop):
         self._error: BaseException | None = None
 
     def start(self) -> None:
-        """Starts the thread. RuntimeError when it runs already."""
+        """Starts the thread. RuntimeError when it runs already, ENOTSOCK when one of its sockets is closed."""
         if self._thread is not None and self._thread.is_alive():
             raise RuntimeError("this proxy is running already")
+        if self._has_closed_socket():
+            raise ZMQError(Errno.ENOTSOCK)
         self._error = None
         self._thread = threading.Thread(target=self._main, name="zmqcore-proxy", daemon=True)
         self._thread.start()
@@ -39,9 +47,14 @@ class Proxy(ProxyLoop):
         try:
             self.run()
         except ContextTerminated:
-            pass  # the ordinary end of a proxy
+            pass
         except BaseException as error:
-            self._error = error
+            is_end = isinstance(error, ZMQError) and error.errno == Errno.ENOTSOCK and self._has_closed_socket()
+            self._error = None if is_end else error
+
+    def _has_closed_socket(self) -> bool:
+        sockets = (self.frontend, self.backend, self.capture, self.control)
+        return any(socket is not None and socket.closed for socket in sockets)
 
     def join(self, timeout: float | None = None) -> bool:
         """Waits up to timeout seconds (None: for ever) for the thread to end. Whether it has; raises what ended it."""

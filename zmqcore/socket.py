@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from . import _core
 from .constants import Errno, Event, OptionType, PollEvent, SocketOption, SocketType, option_type
 from .errors import ZMQBindError, ZMQError
-from .options import checked_value, is_declared
+from .options import checked_value, described, is_declared
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -26,6 +26,15 @@ S = TypeVar("S", bound="Socket")
 
 # The range that bind_to_random_port() was given when the caller gave none: the dynamic ports of RFC 6335.
 _MIN_PORT, _MAX_PORT = 49152, 65536
+
+
+def _call_at(call: Callable[[str | bytes], None], addr: str | bytes) -> None:
+    """Calls with the address, which the text of an error then tells too: programs show it to those who mistyped it."""
+    try:
+        call(addr)
+    except ZMQError as error:
+        error.strerror = f"{error.strerror} (addr={addr!r})"
+        raise
 
 
 class EndpointHold(Generic[S]):
@@ -91,9 +100,7 @@ class Socket(_core.Socket):
         return self
 
     def __repr__(self) -> str:
-        own = type(self)
-        name = "zmqcore.Socket" if own is Socket else f"{own.__module__}.{own.__qualname__}"
-        return f"<{name}(zmq.{self.type.name}) at {id(self):#x}{' closed' if self.closed else ''}>"
+        return described(self, "zmqcore.Socket" if type(self) is Socket else None, f"zmq.{self.type.name}")
 
     @property
     def type(self) -> SocketType:
@@ -109,21 +116,13 @@ class Socket(_core.Socket):
 
     def bind(self, addr: str | bytes) -> EndpointHold[Self]:  # type: ignore[override]
         """Listens at an endpoint, for example `tcp://127.0.0.1:*`. `with socket.bind(addr):` unbinds at the end."""
-        try:
-            super().bind(addr)
-        except ZMQError as error:
-            error.strerror += f" (addr={addr!r})"
-            raise
+        _call_at(super().bind, addr)
         # The resolved endpoint: a wildcard cannot be unbound.
         return EndpointHold(self, self.unbind, self.last_endpoint)
 
     def connect(self, addr: str | bytes) -> EndpointHold[Self]:  # type: ignore[override]
         """Connects to an endpoint, now or whenever it is there. `with socket.connect(addr):` disconnects at the end."""
-        try:
-            super().connect(addr)
-        except ZMQError as error:
-            error.strerror += f" (addr={addr!r})"
-            raise
+        _call_at(super().connect, addr)
         return EndpointHold(self, self.disconnect, addr)
 
     def bind_to_random_port(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Iterable
 from threading import Event
+from typing import Any
 
 from ._pin import wait_for_release
 from .errors import NotDone
@@ -37,39 +38,34 @@ class MessageTracker:
     """
 
     def __init__(self, *towatch: object) -> None:
-        self._events: list[Event] = []
-        self._trackers: list[MessageTracker] = []
+        # The events of trackers too: they never change, so a tracker is nothing but its events.
+        self._events: set[Event] = set()
         for part in towatch:
-            if isinstance(part, Event):
-                self._events.append(part)
-            elif isinstance(part, MessageTracker):
-                self._trackers.append(part)
-            elif not hasattr(part, "tracker"):
-                raise TypeError(f"expected an Event, a MessageTracker or a Frame, not {type(part).__name__}")
-            elif part.tracker is None:
-                raise ValueError("the frame was not made with track=True")
-            else:
-                self._trackers.append(part.tracker)
+            self._events.update(_events_of(part))
 
     @property
     def done(self) -> bool:
         """True when the engine holds none of the watched buffers any more."""
-        return all(event.is_set() for event in self._events) and all(tracker.done for tracker in self._trackers)
+        return all(event.is_set() for event in self._events)
 
     def wait(self, timeout: float | None = -1) -> None:
         """Returns when done; raises NotDone after timeout seconds. Negative or None: waits for ever."""
-        if timeout is None or timeout < 0:
-            self._wait_for(lambda: None)
-            return
-        end = time.monotonic() + timeout
-        self._wait_for(lambda: max(0.0, end - time.monotonic()))
-
-    def _wait_for(self, seconds_left: Callable[[], float | None]) -> None:
+        is_endless = timeout is None or timeout < 0
+        end = 0.0 if timeout is None else time.monotonic() + timeout
         for event in self._events:
-            if not event.wait(seconds_left()):
+            if not event.wait(None if is_endless else max(0.0, end - time.monotonic())):
                 raise NotDone
-        for tracker in self._trackers:
-            tracker.wait(seconds_left())
+
+
+def _events_of(part: Any) -> Iterable[Event]:
+    if isinstance(part, Event):
+        return (part,)
+    tracker = part if isinstance(part, MessageTracker) else getattr(part, "tracker", part)
+    if tracker is None:
+        raise ValueError("the frame was not made with track=True")
+    if not isinstance(tracker, MessageTracker):
+        raise TypeError(f"expected an Event, a MessageTracker or a Frame, not {type(part).__name__}")
+    return tracker._events
 
 
 # What a send that has copied its data returns.

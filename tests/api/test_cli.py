@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -22,11 +23,11 @@ WILDCARD = "tcp://127.0.0.1:*"
 class Command:
     """A running `python -m zmqcore …`."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, stdout: Any = subprocess.PIPE) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "zmqcore", *arguments],
             env=dict(os.environ, PYTHONPATH=str(PROJECT)),
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -66,8 +67,8 @@ def peers() -> Iterator[Sockets]:
     finish(context)
 
 
-def start(commands: list[Command], *arguments: str) -> Command:
-    commands.append(Command(*arguments))
+def start(commands: list[Command], *arguments: str, stdout: Any = subprocess.PIPE) -> Command:
+    commands.append(Command(*arguments, stdout=stdout))
     return commands[-1]
 
 
@@ -175,3 +176,46 @@ def test_help(commands: list[Command]) -> None:
     text = " ".join(output.split())
     for word in ("queue", "forwarder", "streamer", "--capture", "--control", "a leading > connects instead"):
         assert word in text
+
+
+PRINTING = pytest.mark.parametrize("arguments", [("--help",), ("queue", WILDCARD, WILDCARD)], ids=["help", "queue"])
+
+
+@PRINTING
+def test_an_output_that_is_full(commands: list[Command], arguments: tuple[str, ...]) -> None:
+    if not os.path.exists("/dev/full"):
+        pytest.skip("no /dev/full here")
+    with open("/dev/full", "wb") as full:
+        command = start(commands, *arguments, stdout=full)
+    assert command.finish() == (1, None, f"zmqcore: standard output: {os.strerror(errno.ENOSPC)}\n")
+
+
+@PRINTING
+def test_an_output_that_nobody_reads(commands: list[Command], arguments: tuple[str, ...]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as pipe:
+        command = start(commands, *arguments, stdout=pipe)
+    assert command.finish() == (1, None, "")
+
+
+def test_without_an_output(commands: list[Command], peers: Sockets, tmp_path: Path) -> None:
+    """As `>&-` of a shell: nothing can be printed, and the proxy runs."""
+    code = "import os, sys; os.close(1); os.execv(sys.argv[1], sys.argv[1:])"
+    ends = [f"ipc://{tmp_path}/front", f"ipc://{tmp_path}/back"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, sys.executable, "-m", "zmqcore", "streamer", *ends],
+        env=dict(os.environ, PYTHONPATH=str(PROJECT)),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            source, sink = connected(peers, "PUSH", ends[0]), connected(peers, "PULL", ends[1])
+            source.send(b"through")
+            assert sink.recv() == b"through"
+            process.send_signal(signal.SIGTERM)
+            assert process.communicate(timeout=DEADLINE_S) == (None, "")
+            assert process.returncode == 0
+        finally:
+            process.kill()

@@ -95,6 +95,74 @@ def test_what_ends_it_is_raised_by_join(bench: Bench) -> None:
     assert caught.value.errno == zmqcore.EINVAL
 
 
+def test_the_destruction_of_the_context_ends_it(bench: Bench) -> None:
+    bench.proxy.start()
+    wait_until(lambda: bench.proxy.running, what="the proxy to run")
+    bench.context.destroy(0)
+    assert bench.proxy.join(10)
+    assert not bench.proxy.running
+
+
+@pytest.mark.parametrize("role", ["frontend", "backend", "capture", "control"])
+def test_closing_one_of_its_sockets_ends_it(bench: Bench, role: str) -> None:
+    sockets = {"capture": bench.socket(zmqcore.PUB), "control": bench.socket(zmqcore.REP)}
+    proxy = zmqcore.Proxy(bench.frontend, bench.backend, **sockets)
+    proxy.start()
+    bench.source.send(b"1")
+    assert bench.sink.recv() == b"1"
+    getattr(proxy, role).close()
+    assert proxy.join(10)
+    with pytest.raises(zmqcore.ZMQError) as caught:
+        proxy.start()
+    assert caught.value.errno == zmqcore.ENOTSOCK
+    assert proxy.stop()
+
+
+def fill(bench: Bench) -> None:
+    """Until the proxy is blocked: nobody takes what it has."""
+    bench.source.send(b"the sink is joined")
+    assert bench.sink.recv() == b"the sink is joined"
+    bench.sink.close(0)
+    wait_until(lambda: bench.proxy.stats()["backend_peers"] == 0, what="the sink to be gone")
+    bench.source.send(b"x")
+    wait_until(lambda: bench.proxy.stats()["forward_blocked_us"] > 0, what="the proxy to be blocked")
+
+
+@pytest.mark.parametrize("end", ["stop", "shutdown", "close"])
+def test_ending_it_while_it_is_blocked(bench: Bench, end: str) -> None:
+    bench.proxy.start()
+    fill(bench)
+    {"stop": bench.proxy.stop, "shutdown": bench.context.shutdown, "close": bench.frontend.close}[end]()
+    assert bench.proxy.join(10)
+    assert not bench.proxy.running
+
+
+def pause(proxy: zmqcore.Proxy) -> None:
+    proxy.pause()
+    wait_until(lambda: proxy.stats()["paused"] == 1, what="the pause")
+
+
+@pytest.mark.parametrize("end", ["stop", "shutdown", "close"])
+def test_ending_it_while_it_is_paused(bench: Bench, end: str) -> None:
+    bench.proxy.start()
+    pause(bench.proxy)
+    bench.source.send(b"x")
+    {"stop": bench.proxy.stop, "shutdown": bench.context.shutdown, "close": bench.backend.close}[end]()
+    assert bench.proxy.join(10)
+    assert not bench.proxy.running
+
+
+def test_a_pause_outlives_a_stop(bench: Bench) -> None:
+    with bench.proxy as proxy:
+        pause(proxy)
+    bench.source.send(b"later")
+    with bench.proxy as proxy:
+        assert proxy.stats()["paused"] == 1
+        assert not bench.sink.poll(20)
+        proxy.resume()
+        assert bench.sink.recv() == b"later"
+
+
 @pytest.mark.parametrize("wrong", [None, "frontend", 7])
 def test_wrong_sockets(bench: Bench, wrong: Any) -> None:
     with pytest.raises(TypeError):
@@ -117,8 +185,10 @@ def test_numbers_of_a_proxy(bench: Bench) -> None:
 
 def test_what_waits_and_how_long(bench: Bench) -> None:
     bench.backend.sndhwm = 5
-    bench.sink.close(0)
     with bench.proxy as proxy:
+        bench.source.send(b"the sink is joined")
+        assert bench.sink.recv() == b"the sink is joined"
+        bench.sink.close(0)
         wait_until(lambda: proxy.stats()["backend_peers"] == 0, what="the sink to be gone")
         bench.source.send(b"x" * 100)
         wait_until(lambda: proxy.stats()["frontend_queued_messages"] == 1, what="the message to wait")

@@ -2,13 +2,13 @@
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from zmqcore._reactor cimport (
-    NEST_INSIDE as _NEST_INSIDE, NEST_OUTSIDE as _NEST_OUTSIDE, NEST_TAKEN as _NEST_TAKEN,
-    REACTOR_FAILED as _REACTOR_FAILED, REACTOR_IN as _REACTOR_IN, REACTOR_OUT as _REACTOR_OUT, io_adopt, io_bury,
-    io_left, io_nest, io_release, io_release_locked, io_thread_start, io_thread_stop, io_thread_t, mailbox_arm,
-    mailbox_close, mailbox_disarm, mailbox_has, mailbox_new, mailbox_open, mailbox_post, mailbox_ref, mailbox_ring,
-    mailbox_t, mailbox_take, mailbox_unref, nest_place, nest_t, poller_close, poller_open, poller_set_timer, poller_t,
-    POLLER_FDS_MAX, poller_unwatch, poller_wait, poller_wait_fds, poller_watch, post_t, ready_t, timer_t, timers_cancel, timers_fini,
-    timers_init, timers_reserve, timers_run, timers_set, timers_t, timers_unreserve, watch_t,
+    NEST_INSIDE as _NEST_INSIDE, NEST_OUTSIDE as _NEST_OUTSIDE, NEST_TAKEN as _NEST_TAKEN, REACTOR_FAILED as
+    _REACTOR_FAILED, REACTOR_IN as _REACTOR_IN, REACTOR_OUT as _REACTOR_OUT, io_adopt, io_bury, io_left, io_nest,
+    io_release, io_release_locked, io_thread_start, io_thread_stop, io_thread_t, mailbox_arm, mailbox_close,
+    mailbox_disarm, mailbox_has, mailbox_new, mailbox_open, mailbox_post, mailbox_ref, mailbox_ring, mailbox_t,
+    mailbox_take, mailbox_unref, nest_place, nest_t, poller_close, poller_open, poller_set_timer, poller_t,
+    POLLER_FDS_MAX, poller_unwatch, poller_wait, poller_wait_fds, poller_watch, post_t, ready_t, timer_t, timers_cancel,
+    timers_fini, timers_init, timers_reserve, timers_run, timers_set, timers_t, timers_unreserve, watch_t,
 )
 from zmqcore._sys cimport (
     ENOENT as _ENOENT, pthread_create, pthread_join, pthread_t, write, zc_add, zc_load, zc_now_us, zc_store,
@@ -196,9 +196,9 @@ cdef struct poster_t:
 
 cdef void *post_all(void *arg) noexcept nogil:
     cdef poster_t *self = <poster_t *>arg
-    cdef int32_t round
+    cdef int32_t _
     cdef int i
-    for round in range(self.rounds):
+    for _ in range(self.rounds):
         for i in range(self.first, self.first + self.count):
             if mailbox_post(self.box, &self.posts[i]) == 1:
                 zc_add(&self.posted[i], 1)

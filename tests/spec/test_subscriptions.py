@@ -385,9 +385,8 @@ def test_only_first_subscribe(rig: Rig) -> None:
     assert peer.read_message() == [b"end1"]
 
 
-@pytest.mark.unlike_libzmq
-def test_publisher_takes_subscriptions_in_the_background(rig: Rig) -> None:
-    """An XPUB that nobody is inside of takes subscriptions in (libzmq does so in a later call)."""
+def test_a_subscription_counts_for_the_next_message(rig: Rig) -> None:
+    """A subscription that has arrived counts for the next message."""
     xpub, peer = publisher(rig, "PUB")
     peer.send(subscribe(b"A"))
     peer.barrier()
