@@ -335,6 +335,7 @@ def parser(description: str, impls: Sequence[str]) -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=description)
     made.add_argument("--impl", type=names, default=list(impls), help="comma-separated, of: " + ", ".join(impls))
     made.add_argument("--rounds", type=int, default=5)
+    made.add_argument("--quick", action="store_true", help="few rounds of short samples: a first look, not a figure")
     made.add_argument("--json", metavar="FILE", type=Path, help="write the figures to FILE")
     return made
 

@@ -201,6 +201,11 @@ class Run:
     def rss_kib(self) -> float:
         return int(Path(f"/proc/{self.held.process.pid}/statm").read_text().split()[1]) * PAGE_KIB
 
+    def cpu_s_of_a_while(self) -> float:
+        before_s = self.held.cpu_s()
+        time.sleep(self.seconds)
+        return self.held.cpu_s() - before_s
+
     def sample(self, children: common.Children) -> common.Sample:
         self.start(children)
         self.open(1)
@@ -213,11 +218,11 @@ class Run:
             self.settle()
         each_kib = (self.rss_kib() - first_kib) / self.case.count
         opened_s = self.held.cpu_s()
-        time.sleep(self.seconds)
-        outside_s = self.held.cpu_s() - opened_s
-        before_s = self.held.cpu_s()
-        self.order(self.held, f"wait {int(self.seconds * 1000)}")
-        waiting_s = self.held.cpu_s() - before_s
+        outside_s = self.cpu_s_of_a_while()
+        self.held.tell(f"wait {int(1000 * (self.seconds + 3 * SETTLED_S))}")
+        time.sleep(SETTLED_S)  # in it by now, and still in it at the end of the while
+        waiting_s = self.cpu_s_of_a_while()
+        self.held.message(self.deadline)
         figures = {RSS: each_kib, CPU: 100 * outside_s / self.seconds, CPU_WAITING: 100 * waiting_s / self.seconds}
         figures["open_us"] = 1e6 * (opened_s - first_s) / self.case.count
         return common.Sample(1 / max(each_kib, 1e-3), 0, figures)

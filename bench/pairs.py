@@ -278,7 +278,6 @@ def parser(description: str, name: str, impls: Sequence[str], seconds: float) ->
     made = common.parser(description, impls)
     made.add_argument("--cases", type=common.names, help="names (see Case), or `all`; default: those of the goals")
     made.add_argument("--seconds", type=float, default=seconds, help="about how long each sample is measured")
-    made.add_argument("--quick", action="store_true", help="two rounds of short samples: a first look, no figure")
     made.add_argument("--plot", metavar="FILE", type=common.Path, default=common.OUT / f"{name}.png")
     made.set_defaults(json=common.OUT / f"{name}.json")
     return made

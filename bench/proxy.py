@@ -236,6 +236,8 @@ def main() -> int:
     parser.add_argument("--plot", metavar="FILE", type=Path, default=common.OUT / "proxy.png")
     parser.set_defaults(json=common.OUT / "proxy.json")
     options = parser.parse_args()
+    if options.quick:
+        options.rounds, options.count = 1, options.count // 8
     names = options.cases or list(dict.fromkeys(goal.case for goal in GOALS))
     cases = [Case.parse(name) for name in (all_cases() if names == ["all"] else names)]
     impls = list(common.present(options.impl))
