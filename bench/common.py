@@ -45,7 +45,8 @@ def is_available(name: str) -> bool:
     """Whether the implementation can be imported (tried in a process of its own: a broken build may not only raise)."""
     code = "import sys; sys.path.append(sys.argv[1]); import importlib; importlib.import_module(sys.argv[2]).Context"
     command = [sys.executable, "-c", code, str(BENCH.parent), MODULES[name]]
-    return subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 0
+    done = subprocess.run(command, cwd=BENCH, capture_output=True, timeout=60, check=False)  # finds what a bench finds
+    return done.returncode == 0
 
 
 def version(name: str) -> str:

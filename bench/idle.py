@@ -1,6 +1,6 @@
 """What do connections cost that carry nothing: memory of each, and CPU of all?
 
-    python bench/idle.py                                        1,000 accepted, 1,000 connecting; a table against the goals
+    python bench/idle.py                           1,000 accepted, 1,000 connecting; a table against the goals
     python bench/idle.py --cases bound-ipc-1000,bound-tcp-1000-used --impl zmqcore,pyzmq
 
 The measured process has one socket (PULL that is bound, or PUSH that connects); the other ends are raw ZMTP connections
@@ -63,8 +63,8 @@ def idle_goals(case: str) -> list[Goal]:
 
 
 GOALS = (*idle_goals("bound-tcp-1000"), *idle_goals("connecting-tcp-1000"))
-ALL_CASES = [f"{side}-{on}-{count}" for side in ("bound", "connecting") for on in ("tcp", "ipc") for count in (100, 1000)]
-ALL_CASES += ["bound-tcp-1000-used", "bound-ipc-1000-used"]
+ALL_CASES = [f"{side}-{on}-1000" for side in ("bound", "connecting") for on in ("tcp", "ipc")]
+ALL_CASES += ["bound-tcp-100", "bound-tcp-1000-used", "bound-ipc-1000-used"]
 
 
 def allow_many_files() -> None:

@@ -20,7 +20,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
 
 import common
 
@@ -53,28 +54,24 @@ def contenders(impls: Sequence[str], transport: str) -> list[str]:
 
 
 @functools.cache
-def has(impl: str, feature: str) -> bool:
+def lack(impl: str, feature: str) -> str:
+    """Why the implementation cannot be used so (the error, since a broken module is not an absent one); or empty."""
     code = f"import sys, importlib; sys.path.append(sys.argv[1]); name = sys.argv[2]; {FEATURES[feature]}"
     command = [sys.executable, "-c", code, str(common.BENCH.parent), common.MODULES[impl]]
-    return subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 0
+    done = subprocess.run(command, cwd=common.BENCH, capture_output=True, text=True, timeout=60, check=False)
+    return f"{impl} without {feature}: {done.stderr.strip().rpartition(chr(10))[2]}" if done.returncode else ""
 
 
 def skipped(contender: str, feature: str) -> str:
     """Why the contender cannot play a case that needs the feature; empty when it can."""
-    for impl in ends(contender):
-        if not has(impl, feature):
-            return f"{impl} has no {feature}"
-    return ""
+    return "; ".join(filter(None, (lack(impl, feature) for impl in dict.fromkeys(ends(contender)))))
 
 
 # --- in a child -------------------------------------------------------------------------------------------------------
 
 Orders = Callable[[float | None], "int | None"]  # waits so many seconds (None: for ever); None when nothing came
 Report = Callable[..., None]
-
-
-class Role(Protocol):
-    def __call__(self, config: dict[str, Any], context: Any, orders: Orders, report: Report) -> Any: ...
+Role = Callable[[dict[str, Any], Any, Orders, Report], Any]  # config, context, orders, report; a coroutine for asyncio
 
 
 def stdin_orders() -> Orders:
@@ -278,7 +275,7 @@ def parser(description: str, name: str, impls: Sequence[str], seconds: float) ->
     made = common.parser(description, impls)
     made.add_argument("--cases", type=common.names, help="names (see Case), or `all`; default: those of the goals")
     made.add_argument("--seconds", type=float, default=seconds, help="about how long each sample is measured")
-    made.add_argument("--plot", metavar="FILE", type=common.Path, default=common.OUT / f"{name}.png")
+    made.add_argument("--plot", metavar="FILE", type=Path, default=common.OUT / f"{name}.png")
     made.set_defaults(json=common.OUT / f"{name}.json")
     return made
 
