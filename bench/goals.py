@@ -121,7 +121,8 @@ def plot(
     if not impls:
         return
     width = 0.7 / len(impls)
-    canvas, all_axes = pyplot.subplots(1, len(figures), sharey=True, figsize=(12, 1.5 + 0.15 * len(cases) * len(impls)))
+    size = (2.5 + 4 * len(figures), 1.8 + 0.15 * len(cases) * len(impls))
+    canvas, all_axes = pyplot.subplots(1, len(figures), sharey=True, figsize=size)
     for axes, (figure, title) in zip(all_axes, figures):
         for at, ratio, color in bars(rows, cases, impls, figure):
             middle = ratio["median"]
@@ -133,12 +134,14 @@ def plot(
                 axes.plot([goal.bound] * 2, [at - 0.45, at + 0.45], color="black", lw=1.5)
         axes.set_xscale("log")
         axes.axvline(1, color="grey", lw=0.7)
-        axes.set_xlabel(f"{title} / {common.REFERENCE}'s (median, min, max; black: goal)")
+        axes.xaxis.set_minor_formatter("")
+        axes.set_xlabel(title)
     all_axes[0].set_yticks(range(len(cases)), cases)
     all_axes[0].invert_yaxis()
     for impl in impls:
         all_axes[-1].plot([], [], color=f"C{impls.index(impl)}", lw=5, label=impl)
-    all_axes[-1].legend(loc="best")
+    canvas.legend(loc="upper right", ncols=len(impls))
+    canvas.suptitle(f"Ratios to {common.REFERENCE} (median, min, max; black: goal)", x=0.01, ha="left", size="medium")
     canvas.tight_layout()
     canvas.savefig(file)
     pyplot.close(canvas)
