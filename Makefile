@@ -43,9 +43,9 @@ dev: $(VENV)/.group-dev $(PROBED) $(VENV)/.interop
 	@if [ -e .git ]; then $(PY) -m pre_commit install; fi
 	@echo "ready: . $(VENV)/bin/activate"
 
-## make bench [BENCH=proxy]                     the figures, beside libzmq and pyomq in the same run; the proxy's goals
+## make bench [BENCH=proxy]                     the figures and goals, beside libzmq and pyomq in the same run
 # On the newest CPython that is found: pyomq needs a newer one than zmqcore. PYTHON= (with VENV=) chooses another.
-BENCH ?= proxy lat thr inproc_thr
+BENCH ?= throughput latency idle proxy
 bench:
 	@python=$(PYTHON); venv=$(VENV); \
 	if [ "$(origin PYTHON)" = file ]; then \

@@ -45,7 +45,8 @@ def is_available(name: str) -> bool:
     """Whether the implementation can be imported (tried in a process of its own: a broken build may not only raise)."""
     code = "import sys; sys.path.append(sys.argv[1]); import importlib; importlib.import_module(sys.argv[2]).Context"
     command = [sys.executable, "-c", code, str(BENCH.parent), MODULES[name]]
-    return subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 0
+    done = subprocess.run(command, cwd=BENCH, capture_output=True, timeout=60, check=False)  # finds what a bench finds
+    return done.returncode == 0
 
 
 def version(name: str) -> str:
@@ -217,11 +218,14 @@ class Row:
     def lost(self) -> int:
         return sum(sample.lost for sample in self.samples.values())
 
-    def median(self, name: str | None = None) -> float | None:
-        if name is None:
-            values = [sample.speed for sample in self.samples.values()]
-        else:
-            values = [sample.figures[name] for sample in self.samples.values() if name in sample.figures]
+    def values(self, figure: str | None = None) -> list[float]:
+        """Of all rounds: a figure, or the speed."""
+        if figure is None:
+            return [sample.speed for sample in self.samples.values()]
+        return [sample.figures[figure] for sample in self.samples.values() if figure in sample.figures]
+
+    def median(self, figure: str | None = None) -> float | None:
+        values = self.values(figure)
         return statistics.median(values) if values else None
 
     def record(self) -> dict[str, Any]:
@@ -229,7 +233,7 @@ class Row:
         return {
             "case": self.case,
             "impl": self.impl,
-            self.speed_name: spread(sample.speed for sample in self.samples.values()),
+            self.speed_name: spread(self.values()),
             "ratio": spread(self.ratios),
             "lost": self.lost,
             "figures": {name: self.median(name) for name in names},
@@ -243,6 +247,19 @@ def spread(values: Iterable[float]) -> dict[str, float] | None:
     if not found:
         return None
     return {"median": statistics.median(found), "min": min(found), "max": max(found)}
+
+
+def ratios(row: Row, base: Row, figure: str | None = None) -> list[float]:
+    """One row to another, for each round that both have."""
+    found = []
+    for number, own in row.samples.items():
+        other = base.samples.get(number)
+        if other is not None:
+            mine = own.speed if figure is None else own.figures.get(figure, 0)
+            theirs = other.speed if figure is None else other.figures.get(figure, 0)
+            if mine and theirs:
+                found.append(mine / theirs)
+    return found
 
 
 def alternate(
@@ -263,13 +280,12 @@ def alternate(
             except (BenchError, OSError) as error:
                 rows[name].failures.append(f"round {number + 1}: {error}")
     note("")
-    base = rows[reference].samples if reference in rows else {}
+    base = rows.get(reference)
     for row in rows.values():
-        pairs = [(row.samples[n], base[n]) for n in row.samples if n in base]
-        row.ratios = [own.speed / other.speed for own, other in pairs if other.speed]
-        for figure in sorted({name for own, _ in pairs for name in own.figures}):
-            both = [(own.figures.get(figure, 0), other.figures.get(figure, 0)) for own, other in pairs]
-            row.figure_ratios[figure] = [mine / theirs for mine, theirs in both if mine and theirs]
+        if base is not None:
+            row.ratios = ratios(row, base)
+            figures = sorted({name for sample in row.samples.values() for name in sample.figures})
+            row.figure_ratios = {figure: ratios(row, base, figure) for figure in figures}
     return list(rows.values())
 
 
@@ -286,6 +302,15 @@ def number(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2f}"
 
 
+def print_columns(lines: Sequence[Sequence[str]], left: int, right_text: int = 0) -> None:
+    """The first `left` columns are text, and the last `right_text`; numbers stand to the right."""
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    for line in lines:
+        is_text = [i < left or i >= len(line) - right_text for i in range(len(line))]
+        cells = [text.ljust(widths[i]) if is_text[i] else text.rjust(widths[i]) for i, text in enumerate(line)]
+        print("  ".join(cells).rstrip())
+
+
 def print_table(title: str, rows: Sequence[Row], columns: Sequence[tuple[str, str]]) -> None:
     """`columns` are (heading, name of a figure); speed, ratio and loss stand in every table."""
     speed_name = rows[0].speed_name if rows else "speed"
@@ -296,11 +321,8 @@ def print_table(title: str, rows: Sequence[Row], columns: Sequence[tuple[str, st
         ratios = [f"{ratio[key]:.2f}" for key in ("median", "min", "max")] if ratio else ["-"] * 3
         figures = [number(row.median(name)) for _, name in columns]
         lines.append([row.case, row.impl, number(row.median()), *ratios, *figures, f"{row.lost:,}"])
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     print(f"\n{title}")
-    for line in lines:
-        cells = [text.ljust(width) if i < 2 else text.rjust(width) for i, (text, width) in enumerate(zip(line, widths))]
-        print("  ".join(cells).rstrip())
+    print_columns(lines, left=2)
     for row in rows:
         for failure in row.failures:
             print(f"FAILED {row.case}, {row.impl}: {failure}")
@@ -314,6 +336,7 @@ def parser(description: str, impls: Sequence[str]) -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=description)
     made.add_argument("--impl", type=names, default=list(impls), help="comma-separated, of: " + ", ".join(impls))
     made.add_argument("--rounds", type=int, default=5)
+    made.add_argument("--quick", action="store_true", help="few rounds of short samples: a first look, not a figure")
     made.add_argument("--json", metavar="FILE", type=Path, help="write the figures to FILE")
     return made
 

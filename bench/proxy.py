@@ -17,15 +17,17 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import common
+import goals
+from goals import Goal
 
 IMPLS = ("zmqcore", "pyzmq", "pyomq", "bare")
+OTHERS = ("pyomq", "bare")  # beside the goals; the limit is bare's
 BYTES_MAX = 1 << 30
 CASE_LIMIT_S = 40
 WINDOW = 64  # requests in flight a client, when pipelined
@@ -82,22 +84,6 @@ class Case:
     def has(self, impl: str) -> bool:
         """Whether the contender can play it: bare knows no topics."""
         return not (impl == "bare" and self.topics)
-
-
-@dataclass(frozen=True)
-class Goal:
-    """What zmqcore is to reach beside pyzmq: a ratio of speed (at least) or of a figure (at most)."""
-
-    case: str
-    what: str
-    figure: str | None  # None: speed
-    bound: float
-
-    def is_met(self, ratio: float) -> bool:
-        return ratio >= self.bound if self.figure is None else ratio <= self.bound
-
-    def ratios(self, row: common.Row) -> list[float]:
-        return row.ratios if self.figure is None else row.figure_ratios.get(self.figure, [])
 
 
 CPU, ROUND_TRIP = "proxy_ns", "p50_us"
@@ -240,76 +226,6 @@ def measure(case: Case, options: argparse.Namespace, impl: str) -> common.Sample
 # --- report -----------------------------------------------------------------------------------------------------------
 
 
-def goal_lines(rows: Sequence[common.Row]) -> list[dict[str, Any]]:
-    found = {(row.case, row.impl): row for row in rows}
-    lines = []
-    for goal in GOALS:
-        row = found.get((goal.case, "zmqcore"))
-        ratio = common.spread(goal.ratios(row)) if row else None
-        if ratio is None:
-            continue
-        beside = {impl: found[goal.case, impl] for impl in IMPLS if (goal.case, impl) in found}
-        others = {impl: common.spread(goal.ratios(other)) for impl, other in beside.items()}
-        line = {"case": goal.case, "what": goal.what, "bound": goal.bound, "is_met": goal.is_met(ratio["median"])}
-        lines.append(line | {"at_least": goal.figure is None, "ratio": ratio, "others": others})
-    return lines
-
-
-def print_goals(lines: Sequence[dict[str, Any]]) -> None:
-    table = [["case", "of pyzmq's", "goal", "zmqcore", "min", "max", "pyomq", "bare", ""]]
-    for line in lines:
-        ratio = line["ratio"]
-        cells = [line["case"], line["what"], f"{'>=' if line['at_least'] else '<='} {line['bound']:.3g}"]
-        cells += [f"{ratio[key]:.3g}" for key in ("median", "min", "max")]
-        for impl in ("pyomq", "bare"):
-            other = line["others"].get(impl)
-            cells.append(f"{other['median']:.3g}" if other else "-")
-        table.append([*cells, "met" if line["is_met"] else "MISSED"])
-    widths = [max(len(cells[i]) for cells in table) for i in range(len(table[0]))]
-    print("\nGoals: ratios to pyzmq, taken round by round (median, min, max); the limit is bare's")
-    for cells in table:
-        print("  ".join(text.ljust(widths[i]) if i < 3 else text.rjust(widths[i]) for i, text in enumerate(cells)))
-    print(f"{sum(line['is_met'] for line in lines)} of {len(lines)} goals met")
-
-
-def plot(rows: Sequence[common.Row], file: Path) -> None:
-    """Speed and CPU of every contender as ratios to pyzmq's, with their span, and the goals as ticks."""
-    try:
-        import matplotlib
-    except ImportError:
-        print("matplotlib is not installed: no plot", file=sys.stderr)
-        return
-    matplotlib.use("agg")
-    from matplotlib import pyplot
-
-    cases = list(dict.fromkeys(row.case for row in rows))
-    impls = [impl for impl in IMPLS if impl != common.REFERENCE and any(row.impl == impl for row in rows)]
-    figure, both = pyplot.subplots(1, 2, sharey=True, figsize=(12, 1.5 + 0.45 * len(cases)))
-    for axes, name, title in zip(both, (None, CPU), ("speed", "CPU per message")):
-        for row in rows:
-            ratio = common.spread(row.ratios if name is None else row.figure_ratios.get(name, []))
-            if row.impl not in impls or ratio is None:
-                continue
-            at = cases.index(row.case) + 0.8 * (impls.index(row.impl) + 0.5) / len(impls) - 0.4
-            middle, color = ratio["median"], f"C{impls.index(row.impl)}"
-            span = [[middle - ratio["min"]], [ratio["max"] - middle]]
-            axes.barh(at, middle, 0.7 / len(impls), xerr=span, color=color, error_kw={"lw": 0.7})
-        for goal in GOALS:
-            if goal.case in cases and goal.figure == name:
-                at = cases.index(goal.case)
-                axes.plot([goal.bound] * 2, [at - 0.45, at + 0.45], color="black", lw=1.5)
-        axes.set_xscale("log")
-        axes.axvline(1, color="grey", lw=0.7)
-        axes.set_xlabel(f"{title} / {common.REFERENCE}'s (median, min, max; black: goal)")
-    both[0].set_yticks(range(len(cases)), cases)
-    both[0].invert_yaxis()
-    for impl in impls:
-        both[1].plot([], [], color=f"C{impls.index(impl)}", lw=5, label=impl)
-    both[1].legend(loc="best")
-    figure.tight_layout()
-    figure.savefig(file)
-
-
 def main() -> int:
     parser = common.parser(__doc__.splitlines()[0], IMPLS)
     parser.add_argument("--cases", type=common.names, help="names (see Case), or `all`; default: those of the goals")
@@ -320,6 +236,8 @@ def main() -> int:
     parser.add_argument("--plot", metavar="FILE", type=Path, default=common.OUT / "proxy.png")
     parser.set_defaults(json=common.OUT / "proxy.json")
     options = parser.parse_args()
+    if options.quick:
+        options.rounds, options.count = 1, options.count // 8
     names = options.cases or list(dict.fromkeys(goal.case for goal in GOALS))
     cases = [Case.parse(name) for name in (all_cases() if names == ["all"] else names)]
     impls = list(common.present(options.impl))
@@ -338,11 +256,11 @@ def main() -> int:
     columns += [("load ns CPU/msg", "load_ns"), ("p50 us", ROUND_TRIP), ("p99 us", "p99_us")]
     title = "Proxy process between raw peers (forwarder: messages out; queue: round trips)"
     common.print_table(title, rows, columns)
-    goals = goal_lines(rows)
-    if goals:
-        print_goals(goals)
-    plot(rows, options.plot)
-    return common.finish("proxy", rows, options, goals=goals)
+    lines = goals.lines_of(GOALS, rows, OTHERS)
+    if lines:
+        goals.print_lines(lines, OTHERS)
+    goals.plot(rows, GOALS, [(None, "speed"), (CPU, "CPU per message")], options.plot)
+    return common.finish("proxy", rows, options, goals=lines)
 
 
 if __name__ == "__main__":
