@@ -39,6 +39,9 @@ cdef enum:
     FLOOD_GAP_US = 30
     FLOOD_SENDS = 8
 
+    # Events of one turn that a monitor may fall behind by before some are dropped: they wait only until the socket lock
+    # is let go, so that this bounds memory and is met by floods of connections alone.
+    MONITOR_RECORDS_MAX = 1000
     # Notifications an XPUB keeps for a user who does not read them; then its subscribers are not read any more.
     NOTIFICATIONS_MAX = 1048576
     # The proxy: messages a direction may move in one turn, and bytes. Large, so that each of several targets is written to in

@@ -33,6 +33,12 @@ cdef extern from * nogil:
     static inline uint64_t zc_load_u64(const uint64_t *at) { return __atomic_load_n(at, __ATOMIC_ACQUIRE); }
     static inline void zc_store_u64(uint64_t *at, uint64_t v) { __atomic_store_n(at, v, __ATOMIC_RELEASE); }
 
+    /* Overwrites a secret; the barrier keeps the compiler from leaving it out because nobody reads it again. */
+    static inline void zc_wipe(void *at, size_t size) {
+        if (size) memset(at, 0, size);
+        __asm__ __volatile__("" : : "r"(at) : "memory");
+    }
+
     /* Monotonic microseconds; never 0, so that 0 can mean "none". */
     static inline uint64_t zc_now_us(void) {
         struct timespec ts;
@@ -64,6 +70,7 @@ cdef extern from * nogil:
     uint64_t zc_load_u64(const uint64_t *at)
     void zc_store_u64(uint64_t *at, uint64_t value)
     uint64_t zc_now_us()
+    void zc_wipe(void *at, size_t size)
     uint16_t zc_be16(const uint8_t *at)
     uint32_t zc_be32(const uint8_t *at)
     uint64_t zc_be64(const uint8_t *at)
@@ -186,6 +193,7 @@ cdef extern from "<sys/socket.h>" nogil:
         size_t msg_iovlen
     ssize_t sendmsg(int fd, const msghdr *msg, int flags)
     ssize_t recv(int fd, void *at, size_t size, int flags)
+    ssize_t send(int fd, const void *at, size_t size, int flags)
     enum:
         MSG_NOSIGNAL, MSG_DONTWAIT
 

@@ -12,7 +12,8 @@ from libc.stdint cimport int32_t
 
 from zmqcore._limits cimport ACCEPTS_MAX
 from zmqcore._sys cimport (
-    EAFNOSUPPORT, EAGAIN, ECONNREFUSED, EINPROGRESS, EINTR, EINVAL, ENAMETOOLONG, ENODEV, EPROTONOSUPPORT,
+    EAFNOSUPPORT, EAGAIN, ECONNREFUSED, EINPROGRESS, EINTR, EINVAL, ENAMETOOLONG, ENOCOMPATPROTO, ENODEV,
+    EPROTONOSUPPORT,
     close, memcmp, memcpy, memset, snprintf, strchr, strcmp, strlen,
 )
 from zmqcore._sys_net cimport (
@@ -197,6 +198,9 @@ cdef int transport_parse(const char *text, size_t size, bint is_bind, bint ipv6,
         out.kind = TRANSPORT_INPROC
         memcpy(out.host, rest, rest_bytes)
         return 0
+    # Known, but carries none of the socket types.
+    if is_scheme(text, <size_t>scheme_bytes, "udp"):
+        return -ENOCOMPATPROTO
     return -EPROTONOSUPPORT
 
 
