@@ -56,5 +56,7 @@ cdef enum:
     # a signal between the look and the sleep is not seen by the sleep.
     PROXY_SIGNALS_US = 50000
     PROXY_IDLE_SIGNALS_US = 1000000
+    # ZMQ_THREAD_AFFINITY_CPU_ADD: as many as a cpu_set_t holds.
+    CPUS_MAX = 1024
     MAX_SOCKETS_DEFAULT = 1023
     SOCKET_LIMIT = 65535

@@ -110,6 +110,7 @@ cdef extern from "<stdlib.h>" nogil:
     void *calloc(size_t count, size_t size)
     void *realloc(void *at, size_t size)
     void free(void *at)
+    int atoi(const char *text)
 
 cdef extern from "<stdio.h>" nogil:
     int snprintf(char *at, size_t size, const char *format, ...)
@@ -140,6 +141,7 @@ cdef extern from "<pthread.h>" nogil:
 cdef extern from * nogil:
     """
     #include <pthread.h>
+    #include <sched.h>
     #include <signal.h>
 
     /* A condition whose timed waits use the monotonic clock. 0 or an errno. */
@@ -170,10 +172,37 @@ cdef extern from * nogil:
         pthread_sigmask(SIG_SETMASK, &old, NULL);
         return rc;
     }
+    /* Where and how a thread runs: the CPUs whose bits are set (none: all), policy and priority (-1: as they are; a
+       priority means something to SCHED_FIFO and SCHED_RR alone). 0 or an errno. */
+    static inline int zc_thread_tune(pthread_t thread, int policy, int priority, const uint8_t *cpus, size_t cpus_bytes) {
+        struct sched_param param;
+        int current, rc;
+    #ifdef __linux__
+        cpu_set_t set;
+        size_t i;
+        CPU_ZERO(&set);
+        for (i = 0; i < cpus_bytes * 8u; i++)
+            if (cpus[i / 8u] >> (i % 8u) & 1) CPU_SET(i, &set);
+        rc = CPU_COUNT(&set) ? pthread_setaffinity_np(thread, sizeof set, &set) : 0;
+        if (rc) return rc;
+    #else
+        (void)cpus; (void)cpus_bytes;
+    #endif
+        if (policy == -1 && priority == -1) return 0;
+        rc = pthread_getschedparam(thread, &current, &param);
+        if (rc) return rc;
+        if (policy != -1) current = policy;
+        if (current == SCHED_FIFO || current == SCHED_RR)
+            param.sched_priority = priority != -1 ? priority : sched_get_priority_min(current);
+        else
+            param.sched_priority = 0;
+        return pthread_setschedparam(thread, current, &param);
+    }
     """
     int zc_cond_init(pthread_cond_t *cond)
     int zc_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t due_us)
     int zc_thread_start(pthread_t *thread, void *(*start)(void *) noexcept nogil, void *arg)
+    int zc_thread_tune(pthread_t thread, int policy, int priority, const uint8_t *cpus, size_t cpus_bytes)
 
 cdef extern from "<unistd.h>" nogil:
     ssize_t read(int fd, void *at, size_t size)
