@@ -30,7 +30,9 @@ class Watched:
 
     def __init__(self, sockets: Sockets, kind: str, **options: Any) -> None:
         self.socket = sockets(kind, **options)
-        self._reader = importlib.import_module("zmq.utils.monitor" if sockets.zmq.__name__ == "zmq" else "zmqcore.monitor")
+        self._reader = importlib.import_module(
+            "zmq.utils.monitor" if sockets.zmq.__name__ == "zmq" else "zmqcore.monitor"
+        )
         self._monitor = self.socket.get_monitor_socket()
         self._monitor.rcvtimeo = int(DEADLINE_S * 1000)
 
@@ -175,7 +177,7 @@ def test_connecting_through_a_device_that_is_not_there_is_tried_again(core_socke
     client.close()
 
 
-# --- descriptors of the caller -----------------------------------------------------------------------------------------
+# --- descriptors of the caller ---------------------------------------------------------------------------------------
 
 
 def test_use_fd_of_a_tcp_listener(sockets: Sockets) -> None:
@@ -216,7 +218,7 @@ def test_use_fd_means_nothing_to_connect(sockets: Sockets) -> None:
         client.connect(endpoint)
         client.send(b"over a socket of its own")
         assert server.recv() == b"over a socket of its own"
-        with pytest.raises(OSError) as caught:  # noqa: PT011
+        with pytest.raises(OSError) as caught:
             other.getpeername()
         assert caught.value.errno == errno.ENOTCONN
 
@@ -230,7 +232,7 @@ def test_use_fd_is_taken_once(core_sockets: Sockets) -> None:
     server.bind(f"tcp://{LOOPBACK}:*")
 
 
-# --- the time that connecting may take ---------------------------------------------------------------------------------
+# --- the time that connecting may take -------------------------------------------------------------------------------
 
 
 def full_listener() -> tuple[raw_socket.socket, list[raw_socket.socket]]:
@@ -268,7 +270,7 @@ def test_backlog(watched: Any) -> None:
     assert struct.unpack_from("I", info, 28) == (7,)
 
 
-# --- who may connect ---------------------------------------------------------------------------------------------------
+# --- who may connect -------------------------------------------------------------------------------------------------
 
 FILTERS = [
     (LOOPBACK, (), True),
@@ -398,7 +400,7 @@ def test_a_connection_keeps_the_options_of_its_connect(watched: Any) -> None:
         assert wait_until(lambda: read(fd, IP, raw_socket.IP_TOS)) == 0x10
 
 
-# --- schemes that are not there ----------------------------------------------------------------------------------------
+# --- schemes that are not there --------------------------------------------------------------------------------------
 
 TYPES = ["PAIR", "PUB", "SUB", "REQ", "REP", "DEALER", "ROUTER", "PULL", "PUSH", "XPUB", "XSUB"]
 

@@ -46,7 +46,7 @@ def let_through(proxy: RawListener, request: bytes = REQUEST) -> RawPeer:
     return peer
 
 
-# --- a proxy that does its work ----------------------------------------------------------------------------------------
+# --- a proxy that does its work --------------------------------------------------------------------------------------
 
 
 def test_zmtp_begins_behind_the_reply(rig: Rig) -> None:
@@ -161,7 +161,7 @@ def test_events_name_the_proxy(rig: Rig) -> None:
     monitor = rig.monitor(sock)
     sock.connect(TARGET)
     let_through(proxy).handshake("DEALER")
-    seen = []
+    seen: list[tuple[int, str]] = []
     while not seen or seen[-1][0] != rig.zmq.EVENT_HANDSHAKE_SUCCEEDED:
         head, endpoint = monitor.sock.recv_multipart()
         seen.append((struct.unpack("=HI", head)[0], endpoint.decode()))
@@ -201,7 +201,7 @@ def test_other_transports_know_no_proxy(rig: Rig, tmp_path: Any) -> None:
     proxy.expect_no_connection()
 
 
-# --- a proxy that does not ---------------------------------------------------------------------------------------------
+# --- a proxy that does not -------------------------------------------------------------------------------------------
 
 ANSWERS = [
     [b"\5\xff"],
@@ -324,7 +324,7 @@ def test_closing_while_the_proxy_thinks(rig: Rig, stage: int) -> None:
     peer.read_to_close()
 
 
-# --- a whole proxy -----------------------------------------------------------------------------------------------------
+# --- a whole proxy ---------------------------------------------------------------------------------------------------
 
 
 def pump(source: socket.socket, target: socket.socket) -> None:

@@ -152,7 +152,7 @@ def test_every_option_answers_as_libzmq_does(libzmq: Libzmq, socket_type: int) -
 
 @pytest.mark.parametrize("verb", ["bind", "connect"])
 def test_a_socket_in_use_answers_as_a_fresh_one(libzmq: Libzmq, verb: str) -> None:
-    """No option is refused for being late: what it says is then for the next endpoint. So the table needs no such state."""
+    """No option is refused for being late: it is then for the next endpoint. So the table needs no such state."""
     for socket_type in (DEALER, ROUTER, XPUB, SUB):
         for option in range(131):
             with libzmq.context.socket(socket_type) as fresh, libzmq.context.socket(socket_type) as used:
@@ -171,7 +171,8 @@ SECURITY_VALUES: dict[int, list[bytes | None]] = {
     **dict.fromkeys(
         (CURVE_PUBLICKEY, CURVE_SECRETKEY, CURVE_SERVERKEY),
         [
-            KEY, KEY_TEXT, KEY_TEXT + b"\0", KEY_TEXT + b"x", KEY[:31], KEY_TEXT[:39], b"%nSc0" + KEY_TEXT[5:], b"", None
+            KEY, KEY_TEXT, KEY_TEXT + b"\0", KEY_TEXT + b"x", KEY[:31], KEY_TEXT[:39], b"%nSc0" + KEY_TEXT[5:], b"",
+            None,
         ],
     ),
     ZAP_DOMAIN: [b"global", b"", None, b"d" * 256],

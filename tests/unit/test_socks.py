@@ -9,8 +9,8 @@ import pytest
 
 from tests.native import _probe_socks as probe
 
-OPEN = b"\5\0"          # no authentication
-LOGIN = b"\5\2"         # user name and password
+OPEN = b"\5\0"  # no authentication
+LOGIN = b"\5\2"  # user name and password
 WELCOME = b"\1\0"
 IPV4 = b"\1\x7f\0\0\1"
 CONNECTED = b"\5\0\0" + IPV4 + b"\0\x50"
