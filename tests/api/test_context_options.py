@@ -114,7 +114,7 @@ def test_threads_run_as_told(zmq: ModuleType, context: Any) -> None:
 
 @pytest.mark.parametrize(("option", "value"), [(THREAD_SCHED_POLICY, 99), (CPU_ADD, 1023)])
 def test_what_the_system_refuses_shows_at_the_first_endpoint(core_sockets: Sockets, option: int, value: int) -> None:
-    """libzmq ends the process, or takes no notice."""
+    """libzmq ends the process."""
     core_sockets.context.set(option, value)
     if option == CPU_ADD and value in os.sched_getaffinity(0):
         pytest.skip("a large machine")
