@@ -169,12 +169,11 @@ def test_a_device_that_is_not_there(zmq: ModuleType, sockets: Sockets) -> None:
     assert socket.last_endpoint == b""
 
 
-def test_connecting_through_a_device_that_is_not_there_is_tried_again(core_sockets: Sockets) -> None:
-    """libzmq ends the process here."""
-    client = Watched(core_sockets, "PUSH", bindtodevice=b"nodevice0", reconnect_ivl=10)
+def test_connecting_through_a_device_that_is_not_there_is_tried_again(watched: Any) -> None:
+    client = watched("PUSH", bindtodevice=b"nodevice0", reconnect_ivl=10)
     client.socket.connect(f"tcp://{LOOPBACK}:1")
-    assert [client.event("CONNECT_RETRIED")[0] for _ in range(2)] == ["CONNECT_RETRIED"] * 2
-    client.close()
+    for _ in range(2):
+        client.event("CONNECT_RETRIED")
 
 
 # --- descriptors of the caller ---------------------------------------------------------------------------------------
