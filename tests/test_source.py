@@ -25,7 +25,7 @@ SLEEP_MAX_S = 0.05
 GROUND = {"_sys", "_sys_net", "_limits"}
 BELOW_ENGINE = GROUND | {
     "_reactor", "_transport", "_zmtp", "_message", "_pipe", "_options", "_mechanism", "_handshake", "_v1", "_link",
-    "_monitor", "_z85", "_filter", "_socks",
+    "_monitor", "_z85", "_filter", "_lookup", "_socks",
 }  # fmt: skip
 BELOW_SOCKET = BELOW_ENGINE | {"_engine", "_trie", "_pattern"}
 FLOORS: dict[str, tuple[int, set[str]]] = {
@@ -35,6 +35,7 @@ FLOORS: dict[str, tuple[int, set[str]]] = {
     "_reactor": (1, GROUND),
     "_transport": (1, GROUND),
     "_z85": (1, GROUND),
+    "_lookup": (2, GROUND | {"_transport"}),
     "_zmtp": (2, GROUND),
     "_message": (2, GROUND),
     "_pipe": (3, GROUND | {"_zmtp", "_message"}),

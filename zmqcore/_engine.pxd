@@ -5,7 +5,8 @@
 #         reactor or a thread inside a system call may still point to it.
 # Upward: host_ops_t, filled in by the socket. Callbacks run under the lock and must not unlock.
 # Invariants (engine_check in debug builds)
-#   E1  fd >= 0 exactly in the states CONNECTING to ACTIVE (and until a system call on it has returned: is_ending)
+#   E1  fd >= 0 exactly in the states CONNECTING to ACTIVE (and until a system call on it has returned: is_ending); it is
+#       the engine's own unless lookup is set
 #   E2  at most one thread reads the fd (is_reading) and at most one writes it (is_writing)
 #   E3  the fd is closed only while neither is set
 #   E4  in ACTIVE and only there messages move between fd and pipes
@@ -13,6 +14,7 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from zmqcore._handshake cimport handshake_t
 from zmqcore._link cimport link_t
+from zmqcore._lookup cimport lookup_t
 from zmqcore._message cimport msg_t, part_t, store_t
 from zmqcore._monitor cimport monitor_t
 from zmqcore._options cimport options_t
@@ -81,6 +83,7 @@ cdef struct engine_t:
     host_t *host
     address_t *address          # connectors: where to; owned. NULL: accepted, or inproc
     transport_options_t transport   # connectors: the options of its fds, as they were at connect
+    lookup_t *lookup            # a name server is being asked; counted; watch.fd is the lookup's then
     address_t *proxy            # ZMQ_SOCKS_PROXY: what is really connected to; owned. NULL none
     socks_t *socks              # then: the talk with it; owned
     transport_kind kind

@@ -18,6 +18,7 @@ from zmqcore._limits cimport FLUSH_WRITES_MAX, GATHER_BUFFERS_MAX
 from zmqcore._link cimport (
     link_is_abandoned, link_is_joined, link_leave, link_pop, link_push, link_readable, link_unref, link_writable,
 )
+from zmqcore._lookup cimport lookup_answer, lookup_start, lookup_unref
 from zmqcore._mechanism cimport FAILURE_AUTH, FAILURE_PROTOCOL
 from zmqcore._message cimport msg_fini, msg_init, msg_push_copy, store_unref
 from zmqcore._monitor cimport (
@@ -315,7 +316,15 @@ cdef void engine_connect(engine_t *self) noexcept nogil:
         return
     self.state = ENGINE_CONNECTING
     if transport_needs_resolver(address):
-        # A name server may take seconds: nobody else has to wait for it. is_reading keeps the engine as it is.
+        self.lookup = lookup_start(address, self.transport.ipv6)
+    if self.lookup != NULL:
+        self.watch.fd = self.lookup.fd
+        self.watch.fn = on_looked_up
+        if poller_watch(&host.poller, &self.watch, REACTOR_IN) != 0:
+            engine_stop(self, END_REFUSED)
+        return
+    if transport_needs_resolver(address):
+        # No thread for it. At least the lock is free meanwhile, and is_reading keeps the engine as it is.
         self.is_reading = True
         host.turns += 1
         pthread_mutex_unlock(&host.lock)
@@ -330,6 +339,31 @@ cdef void engine_connect(engine_t *self) noexcept nogil:
             return
     else:
         rc = transport_connect(address, &self.transport, &fd)
+    attempted(self, rc, fd)
+
+
+cdef void on_looked_up(void *arg, uint32_t events) noexcept nogil:
+    cdef engine_t *self = <engine_t *>arg
+    cdef int fd = -1
+    cdef int rc = lookup_answer(self.lookup)
+    if rc == -EAGAIN:
+        return
+    poller_unwatch(&self.host.poller, &self.watch)
+    if rc == 0:
+        rc = transport_connect(&self.lookup.address, &self.transport, &fd)
+    forget_lookup(self)
+    attempted(self, rc, fd)
+
+
+cdef void forget_lookup(engine_t *self) noexcept nogil:
+    lookup_unref(self.lookup)
+    self.lookup = NULL
+    self.watch.fd = -1
+
+
+cdef void attempted(engine_t *self, int rc, int fd) noexcept nogil:
+    # What transport_connect has said.
+    cdef host_t *host = self.host
     if rc == 0:
         begin(self, fd)
     elif rc == -EINPROGRESS:
@@ -466,6 +500,8 @@ cdef void engine_stopped(engine_t *self) noexcept nogil:
     cdef uint32_t delay_ms
     self.is_ending = END_NONE
     self.was_active = False
+    if self.lookup != NULL:
+        forget_lookup(self)
     if self.watch.fd >= 0:
         tell_end(self, how)
         if how == END_CLOSED and was_active:

@@ -56,6 +56,8 @@ cdef enum:
     # a signal between the look and the sleep is not seen by the sleep.
     PROXY_SIGNALS_US = 50000
     PROXY_IDLE_SIGNALS_US = 1000000
+    # Threads of the process that wait for a name server. More wait in the thread that drives the socket.
+    LOOKUPS_MAX = 32
     # ZMQ_THREAD_AFFINITY_CPU_ADD: as many as a cpu_set_t holds.
     CPUS_MAX = 1024
     MAX_SOCKETS_DEFAULT = 1023

@@ -135,6 +135,7 @@ cdef extern from "<pthread.h>" nogil:
     int pthread_cond_broadcast(pthread_cond_t *self)
     int pthread_create(pthread_t *thread, void *attr, void *(*start)(void *) noexcept nogil, void *arg)
     int pthread_join(pthread_t thread, void **result)
+    int pthread_detach(pthread_t thread)
     pthread_t pthread_self()
     int pthread_equal(pthread_t a, pthread_t b)
 

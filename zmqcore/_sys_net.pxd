@@ -244,6 +244,23 @@ cdef extern from * nogil:
         }
     }
 
+    /* A pipe, both ends prepared. 0 or -errno. */
+    static inline int net_pipe(int *read_fd, int *write_fd) {
+        int ends[2];
+        int rc;
+        if (pipe(ends) < 0) return -errno;
+        rc = net_prepare(ends[0]);
+        if (rc == 0) rc = net_prepare(ends[1]);
+        if (rc < 0) {
+            close(ends[0]);
+            close(ends[1]);
+            return rc;
+        }
+        *read_fd = ends[0];
+        *write_fd = ends[1];
+        return 0;
+    }
+
     static inline int net_bind(int fd, const net_address_t *address) {
         return bind(fd, &address->at.any, address->bytes) < 0 ? -errno : 0;
     }
@@ -403,6 +420,7 @@ cdef extern from * nogil:
     int net_own_address(int fd, net_address_t *out)
     int net_peer_address(int fd, net_address_t *out)
     int net_error(int fd)
+    int net_pipe(int *read_fd, int *write_fd)
     int net_peer_ids(int fd, int32_t *pid, int32_t *uid, int32_t *gid)
     bint net_peer_has_group(int fd, int32_t gid)
     int net_set(int fd, int level, int option, int value)

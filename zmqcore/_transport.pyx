@@ -292,6 +292,25 @@ cdef bint transport_needs_resolver(const address_t *address) noexcept nogil:
     return not host_is_literal(address.host)
 
 
+cdef int transport_resolve(address_t *address, bint ipv6) noexcept nogil:
+    cdef net_address_t found
+    cdef char host[HOST_TEXT_BYTES]
+    cdef int fd
+    cdef int rc
+    if ipv6:
+        # As tcp_open: without IPv6 in the system the name is looked up for IPv4.
+        fd = net_open(AF_INET6)
+        if fd >= 0:
+            close(fd)
+        ipv6 = fd != -EAFNOSUPPORT
+    rc = host_resolve(address.host, ipv6, HOST_TARGET, &found)
+    if rc == 0:
+        rc = net_address_host(&found, host, sizeof(host))
+    if rc == 0:
+        memcpy(address.host, host, strlen(host) + 1)
+    return rc
+
+
 cdef bint transport_same(const char *text, size_t size, bint ipv6, const char *resolved) noexcept nogil:
     cdef address_t address
     cdef net_address_t target
