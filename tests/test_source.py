@@ -25,7 +25,7 @@ SLEEP_MAX_S = 0.05
 GROUND = {"_sys", "_sys_net", "_limits"}
 BELOW_ENGINE = GROUND | {
     "_reactor", "_transport", "_zmtp", "_message", "_pipe", "_options", "_mechanism", "_handshake", "_v1", "_link",
-    "_monitor",
+    "_monitor", "_z85", "_filter", "_lookup", "_socks",
 }  # fmt: skip
 BELOW_SOCKET = BELOW_ENGINE | {"_engine", "_trie", "_pattern"}
 FLOORS: dict[str, tuple[int, set[str]]] = {
@@ -34,12 +34,16 @@ FLOORS: dict[str, tuple[int, set[str]]] = {
     "_limits": (0, set()),
     "_reactor": (1, GROUND),
     "_transport": (1, GROUND),
+    "_z85": (1, GROUND),
+    "_lookup": (2, GROUND | {"_transport"}),
     "_zmtp": (2, GROUND),
     "_message": (2, GROUND),
     "_pipe": (3, GROUND | {"_zmtp", "_message"}),
     "_link": (4, GROUND | {"_reactor", "_message", "_pipe"}),
     "_monitor": (4, GROUND | {"_message"}),
-    "_options": (4, GROUND | {"_transport", "_zmtp"}),
+    "_options": (4, GROUND | {"_transport", "_z85", "_zmtp"}),
+    "_filter": (4, GROUND | {"_transport", "_options"}),
+    "_socks": (4, GROUND | {"_options"}),
     "_mechanism": (4, GROUND | {"_zmtp", "_options"}),
     "_handshake": (4, GROUND | {"_zmtp", "_message", "_pipe", "_options", "_mechanism"}),
     "_v1": (4, GROUND | {"_zmtp", "_message", "_pipe"}),
@@ -185,6 +189,8 @@ def test_cimports_go_downwards_only(path: Path) -> None:
 
 def test_the_table_itself_points_downwards() -> None:
     neighbours = {
+        ("_filter", "_options"),
+        ("_socks", "_options"),
         ("_mechanism", "_options"),
         ("_handshake", "_options"),
         ("_handshake", "_mechanism"),

@@ -5,7 +5,7 @@
 # Invariants
 #   C1  members counts the sockets that are open or lingering; termination is over when it is 0
 #   C2  a name is bound by one socket at most; connects to a name that is not bound wait in order
-from libc.stdint cimport int32_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from zmqcore._link cimport link_t
 from zmqcore._message cimport store_t
 from zmqcore._reactor cimport io_thread_t, mailbox_t
@@ -38,6 +38,7 @@ cdef struct context_t:
     int32_t max_msgsz
     int32_t thread_priority
     int32_t thread_sched_policy
+    uint8_t cpus[128]           # CPUS_MAX bits; none: all of them
     int32_t ipv6
     int32_t blocky
     int32_t zero_copy_recv

@@ -1,13 +1,13 @@
 # zmqcore/_context.pyx -- see the door.
-from libc.stdint cimport int32_t, uint64_t
-from zmqcore._limits cimport MAX_SOCKETS_DEFAULT, SOCKET_LIMIT
+from libc.stdint cimport int32_t, uint32_t, uint64_t
+from zmqcore._limits cimport CPUS_MAX, MAX_SOCKETS_DEFAULT, SOCKET_LIMIT
 from zmqcore._link cimport link_join, link_ref, link_unref
 from zmqcore._message cimport store_ref, store_unref
 from zmqcore._reactor cimport io_thread_start, io_thread_stop, mailbox_ref, mailbox_unref
 from zmqcore._sys cimport (
-    EADDRINUSE, EAGAIN, EINVAL, EMFILE, EMTHREAD, ENOENT, ENOMEM, ETERM, calloc, free, malloc, memcpy,
+    EADDRINUSE, EAGAIN, EINVAL, EMFILE, EMTHREAD, ENOENT, ENOMEM, ETERM, atoi, calloc, free, malloc, memcpy,
     pthread_cond_broadcast, pthread_cond_destroy, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock,
-    pthread_mutex_unlock, snprintf, strcmp, strlen, zc_cond_init, zc_cond_wait_until, zc_load, zc_now_us, zc_store,
+    pthread_mutex_unlock, snprintf, strcmp, strlen, zc_cond_init, zc_cond_wait_until, zc_load, zc_now_us, zc_store, zc_thread_tune,
 )
 
 # Context option numbers (zmq.h).
@@ -84,6 +84,10 @@ cdef int context_set(context_t *self, int32_t option, int32_t value) noexcept no
         self.thread_sched_policy = value
     elif option == CTX_MAX_MSGSZ and value >= 0:
         self.max_msgsz = value
+    elif option == CTX_THREAD_AFFINITY_CPU_ADD and 0 <= value < CPUS_MAX:
+        self.cpus[value // 8] |= 1 << (value % 8)
+    elif option == CTX_THREAD_AFFINITY_CPU_REMOVE and 0 <= value < CPUS_MAX and self.cpus[value // 8] >> (value % 8) & 1:
+        self.cpus[value // 8] ^= 1 << (value % 8)
     elif option == CTX_THREAD_NAME_PREFIX:
         snprintf(self.thread_name_prefix, sizeof(self.thread_name_prefix), b"%d", value)
     elif option == CTX_ZERO_COPY_RECV and value >= 0:
@@ -113,6 +117,8 @@ cdef int context_get(context_t *self, int32_t option, int32_t *value) noexcept n
         value[0] = self.max_msgsz
     elif option == CTX_MSG_T_SIZE:
         value[0] = 64
+    elif option == CTX_THREAD_NAME_PREFIX:
+        value[0] = atoi(self.thread_name_prefix)
     elif option == CTX_ZERO_COPY_RECV:
         value[0] = self.zero_copy_recv
     elif option == CTX_IPV6:
@@ -207,10 +213,13 @@ cdef int start_io_threads(context_t *self) noexcept nogil:
         else:
             snprintf(name, sizeof(name), b"ZMQbg/IO/%d", i)
         rc = io_thread_start(&self.io_threads[i], name)
+        if rc == 0:
+            self.io_threads_started += 1
+            rc = -zc_thread_tune(self.io_threads[i].thread, self.thread_sched_policy, self.thread_priority, self.cpus,
+                                 sizeof(self.cpus))
         if rc != 0:
             stop_io_threads(self)
             return rc
-        self.io_threads_started += 1
     return 0
 
 

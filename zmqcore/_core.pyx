@@ -16,7 +16,8 @@ from zmqcore._frame cimport SHARE_NONE, Frame, push_data, push_message, take_mes
 from zmqcore._message cimport batch_fini, batch_init, batch_t, msg_fini, msg_init, msg_t
 from zmqcore._monitor cimport EVENT_ALL
 from zmqcore._options cimport (
-    OPTION_FD_KIND, OPTION_INT, OPTION_INT64, OPTION_STRING, OPTION_UINT64, OPTION_UNKNOWN, options_kind,
+    CURVE_KEY_Z85_BYTES, OPTION_FD_KIND, OPTION_INT, OPTION_INT64, OPTION_KEY, OPTION_STRING, OPTION_UINT64,
+    OPTION_UNKNOWN, options_kind,
 )
 from zmqcore._pin cimport pins_look, pins_waiting
 from zmqcore._poll cimport poll_item_t, poll_wait
@@ -329,6 +330,8 @@ cdef class Socket:
             size = sizeof(int32_t)
         elif kind == OPTION_INT64 or kind == OPTION_UINT64:
             size = sizeof(int64_t)
+        elif kind == OPTION_KEY:
+            size = CURVE_KEY_Z85_BYTES + 1
         with nogil:
             rc = socket_get(socket, option, buffer, &size)
         check(rc)
@@ -338,7 +341,7 @@ cdef class Socket:
             return (<int64_t *>buffer)[0]
         if kind == OPTION_UINT64:
             return (<uint64_t *>buffer)[0]
-        if kind == OPTION_STRING and size and buffer[size - 1] == 0:
+        if (kind == OPTION_STRING or kind == OPTION_KEY) and size and buffer[size - 1] == 0:
             size -= 1
         return PyBytes_FromStringAndSize(buffer, size)
 

@@ -6,6 +6,7 @@ from zmqcore._context cimport (
 from zmqcore._engine cimport (
     ENGINE_DEAD, engine_connect, engine_new_accepted, engine_new_connector, engine_new_linked, host_attend,
 )
+from zmqcore._filter cimport filter_fini, filter_init, filter_passes
 from zmqcore._limits cimport ACCEPTS_MAX, ACCEPT_REST_US
 from zmqcore._link cimport LINK_CONNECTOR, link_leave, link_new, link_t, link_unref
 from zmqcore._message cimport store_new, store_unref
@@ -20,12 +21,12 @@ from zmqcore._reactor cimport (
     REACTOR_IN, poller_unwatch, poller_watch, timers_cancel, timers_reserve, timers_set, timers_unreserve,
 )
 from zmqcore._sys cimport (
-    EAGAIN, EINVAL, ENODEV, ENOENT, ENOMEM, EPROTONOSUPPORT, calloc, free, memcpy, memset, pthread_mutex_lock,
-    pthread_mutex_unlock, strcmp, strlen, strncmp, strstr, zc_now_us,
+    EACCES, EAGAIN, EINVAL, ENOCOMPATPROTO, ENODEV, ENOENT, ENOMEM, EPROTONOSUPPORT, calloc, close, free, memcpy, memset,
+    pthread_mutex_lock, pthread_mutex_unlock, strcmp, strlen, strncmp, strstr, zc_now_us,
 )
 from zmqcore._transport cimport (
-    TRANSPORT_INPROC, TRANSPORT_IPC, transport_accept, transport_listen, transport_options_t, transport_own_text,
-    transport_parse, transport_same, transport_unlisten,
+    TRANSPORT_INPROC, TRANSPORT_IPC, transport_accept, transport_listen, transport_own_text, transport_parse,
+    transport_same, transport_unlisten,
 )
 
 
@@ -54,6 +55,7 @@ cdef endpoint_t *endpoint_new(endpoints_t *self, const address_t *address, bint 
 
 
 cdef void endpoint_free(endpoint_t *self) noexcept nogil:
+    filter_fini(&self.filter)
     timers_unreserve(&self.owner.host.timers, 1)
     free(self)
 
@@ -123,14 +125,16 @@ cdef void tell_bind_failed(endpoints_t *self, const address_t *address, int rc) 
 
 cdef int bind_stream(endpoints_t *self, endpoint_t *endpoint) noexcept nogil:
     cdef host_t *host = self.host
-    cdef transport_options_t options = host.options.transport
     cdef int fd = -1
     cdef int rc = self.ops.open(self.arg)
+    if rc == 0:
+        rc = filter_init(&endpoint.filter, host.options)
     if rc != 0:
         return rc
+    endpoint.options = host.options.transport
     host.turns += 1
     pthread_mutex_unlock(&host.lock)
-    rc = transport_listen(&endpoint.address, &options, &fd, endpoint.resolved)
+    rc = transport_listen(&endpoint.address, &endpoint.options, &fd, endpoint.resolved)
     pthread_mutex_lock(&host.lock)
     host.turns -= 1
     if rc != 0:
@@ -178,7 +182,7 @@ cdef void on_acceptable(void *arg, uint32_t events) noexcept nogil:
     cdef int rc, _
     cdef int fd = -1
     for _ in range(ACCEPTS_MAX):
-        rc = transport_accept(self.watch.fd, self.address.kind, &host.options.transport, &fd)
+        rc = transport_accept(self.watch.fd, self.address.kind, &self.options, &fd)
         if rc == -EAGAIN:
             return
         if rc != 0:
@@ -187,6 +191,10 @@ cdef void on_acceptable(void *arg, uint32_t events) noexcept nogil:
             poller_watch(&host.poller, &self.watch, 0)
             timers_set(&host.timers, &self.rest_timer, zc_now_us() + ACCEPT_REST_US)
             return
+        if not filter_passes(&self.filter, self.address.kind, fd):
+            close(fd)
+            monitor_raise(&host.monitor, EVENT_ACCEPT_FAILED, EACCES, self.resolved)
+            continue
         if host.monitor.wanted & EVENT_ACCEPTED and transport_own_text(fd, self.address.kind, text) == 0:
             monitor_raise(&host.monitor, EVENT_ACCEPTED, fd, text)
         engine_new_accepted(host, self.address.kind, fd, self)
@@ -346,10 +354,10 @@ cdef int remove(endpoints_t *self, const char *text, size_t size, bint is_bound,
 
 
 cdef int check_text(endpoints_t *self, const char *text, size_t size, bint is_bind) noexcept nogil:
-    # Malformed text is EINVAL or EPROTONOSUPPORT here too; what merely cannot be found is ENOENT.
+    # Malformed text and foreign schemes have their errnos here too; what merely cannot be found is ENOENT.
     cdef address_t address
     cdef int rc = transport_parse(text, size, is_bind, self.host.options.transport.ipv6, &address)
-    return rc if rc == -EINVAL or rc == -EPROTONOSUPPORT else 0
+    return rc if rc in (-EINVAL, -EPROTONOSUPPORT, -ENOCOMPATPROTO) else 0
 
 
 cdef int endpoints_unbind(endpoints_t *self, const char *text, size_t size) noexcept nogil:

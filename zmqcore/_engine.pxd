@@ -5,7 +5,8 @@
 #         reactor or a thread inside a system call may still point to it.
 # Upward: host_ops_t, filled in by the socket. Callbacks run under the lock and must not unlock.
 # Invariants (engine_check in debug builds)
-#   E1  fd >= 0 exactly in the states CONNECTING to ACTIVE (and until a system call on it has returned: is_ending)
+#   E1  fd >= 0 exactly in the states CONNECTING to ACTIVE (and until a system call on it has returned: is_ending); it is
+#       the engine's own unless lookup is set
 #   E2  at most one thread reads the fd (is_reading) and at most one writes it (is_writing)
 #   E3  the fd is closed only while neither is set
 #   E4  in ACTIVE and only there messages move between fd and pipes
@@ -13,13 +14,15 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from zmqcore._handshake cimport handshake_t
 from zmqcore._link cimport link_t
+from zmqcore._lookup cimport lookup_t
 from zmqcore._message cimport msg_t, part_t, store_t
 from zmqcore._monitor cimport monitor_t
 from zmqcore._options cimport options_t
 from zmqcore._pipe cimport pipe_t
 from zmqcore._reactor cimport mailbox_t, poller_t, ready_t, timer_t, timers_t, watch_t
+from zmqcore._socks cimport socks_t
 from zmqcore._sys cimport pthread_mutex_t
-from zmqcore._transport cimport address_t, transport_kind
+from zmqcore._transport cimport address_t, transport_kind, transport_options_t
 from zmqcore._v1 cimport v1_t
 
 cdef struct engine_t
@@ -79,6 +82,10 @@ cdef struct engine_t:
     # set once
     host_t *host
     address_t *address          # connectors: where to; owned. NULL: accepted, or inproc
+    transport_options_t transport   # connectors: the options of its fds, as they were at connect
+    lookup_t *lookup            # a name server is being asked; counted; watch.fd is the lookup's then
+    address_t *proxy            # ZMQ_SOCKS_PROXY: what is really connected to; owned. NULL none
+    socks_t *socks              # then: the talk with it; owned
     transport_kind kind
     void *endpoint              # the socket's own note of where this engine belongs
     link_t *link                # inproc: counted; then there is no fd, and pipes lie in the link
@@ -203,8 +210,12 @@ cdef const uint8_t *engine_peer_id(engine_t *self, size_t *size) noexcept nogil
 # New high-water marks (ZMQ_SNDHWM and ZMQ_RCVHWM act on live pipes).
 cdef void engine_set_hwm(engine_t *self, uint32_t sndhwm, uint32_t rcvhwm) noexcept nogil
 
-# --- for the other half, _engine_input ------------------------------------------------------------------------------------
+# --- for the other parts, _engine_input and _engine_socks -----------------------------------------------------------------
 
+# A connection to the peer itself is there: ZMTP begins.
+cdef void engine_begin(engine_t *self, int fd) noexcept nogil
+# It could not be made, for that reason (-errno).
+cdef void engine_refused(engine_t *self, int rc) noexcept nogil
 # The connection is over: now, or when the system calls on its fd have returned.
 cdef void engine_stop(engine_t *self, engine_end how) noexcept nogil
 # The same, as END_LOST.

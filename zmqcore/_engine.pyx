@@ -12,11 +12,13 @@
 # have to be read, and reading finds the end.
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from zmqcore._engine_input cimport engine_init_input, engine_read, engine_resume_input, engine_shake
+from zmqcore._engine_socks cimport engine_socks_begin, engine_socks_fini, engine_socks_init
 from zmqcore._handshake cimport handshake_fini, handshake_init, handshake_peer_id
 from zmqcore._limits cimport FLUSH_WRITES_MAX, GATHER_BUFFERS_MAX
 from zmqcore._link cimport (
     link_is_abandoned, link_is_joined, link_leave, link_pop, link_push, link_readable, link_unref, link_writable,
 )
+from zmqcore._lookup cimport lookup_answer, lookup_start, lookup_unref
 from zmqcore._mechanism cimport FAILURE_AUTH, FAILURE_PROTOCOL
 from zmqcore._message cimport msg_fini, msg_init, msg_push_copy, store_unref
 from zmqcore._monitor cimport (
@@ -40,7 +42,7 @@ from zmqcore._sys cimport (
 )
 from zmqcore._transport cimport (
     ENDPOINT_BYTES_MAX, TRANSPORT_INPROC, transport_connect, transport_connected, transport_needs_resolver,
-    transport_options_t, transport_own_text,
+    transport_own_text,
 )
 from zmqcore._v1 cimport v1_encode, v1_fini, v1_init
 from zmqcore._zmtp cimport (
@@ -210,6 +212,11 @@ cdef engine_t *engine_new_connector(host_t *host, const address_t *address, void
         free(copy)
         return NULL
     self.address = copy
+    self.transport = host.options.transport
+    if engine_socks_init(self) != 0:
+        unlist(self)
+        engine_free(self)
+        return NULL
     return self
 
 
@@ -250,9 +257,20 @@ cdef void engine_free(engine_t *self) noexcept nogil:
     pipe_fini(&self.latest)
     if self.routing_id != NULL:
         store_unref(self.routing_id)
+    engine_socks_fini(self)
     free(self.address)
     timers_unreserve(&self.host.timers, TIMERS_OF_ENGINE)
     free(self)
+
+
+cdef void unlist(engine_t *self) noexcept nogil:
+    if self.prev != NULL:
+        self.prev.next = self.next
+    else:
+        self.host.engines = self.next
+    if self.next != NULL:
+        self.next.prev = self.prev
+    self.host.engine_count -= 1
 
 
 cdef void die(engine_t *self) noexcept nogil:
@@ -260,13 +278,7 @@ cdef void die(engine_t *self) noexcept nogil:
     self.state = ENGINE_DEAD
     timers_cancel(&host.timers, &self.linger_timer)
     timers_cancel(&host.timers, &self.retry_timer)
-    if self.prev != NULL:
-        self.prev.next = self.next
-    else:
-        host.engines = self.next
-    if self.next != NULL:
-        self.next.prev = self.prev
-    host.engine_count -= 1
+    unlist(self)
     keep_totals(self)
     self.is_dying = True
     host.ops.closed(host.arg, self)
@@ -291,20 +303,32 @@ cdef void engine_release(engine_t *self) noexcept nogil:
 
 # --- connecting -------------------------------------------------------------------------------------------------------------
 
+cdef const address_t *reached_first(const engine_t *self) noexcept nogil:
+    return self.proxy if self.proxy != NULL else self.address
+
+
 cdef void engine_connect(engine_t *self) noexcept nogil:
     cdef host_t *host = self.host
-    cdef transport_options_t options = host.options.transport
+    cdef const address_t *address = reached_first(self)
     cdef int fd = -1
     cdef int rc
     if self.state != ENGINE_IDLE or self.is_ending:
         return
     self.state = ENGINE_CONNECTING
-    if transport_needs_resolver(self.address):
-        # A name server may take seconds: nobody else has to wait for it. is_reading keeps the engine as it is.
+    if transport_needs_resolver(address):
+        self.lookup = lookup_start(address, self.transport.ipv6)
+    if self.lookup != NULL:
+        self.watch.fd = self.lookup.fd
+        self.watch.fn = on_looked_up
+        if poller_watch(&host.poller, &self.watch, REACTOR_IN) != 0:
+            engine_stop(self, END_REFUSED)
+        return
+    if transport_needs_resolver(address):
+        # No thread for it. At least the lock is free meanwhile, and is_reading keeps the engine as it is.
         self.is_reading = True
         host.turns += 1
         pthread_mutex_unlock(&host.lock)
-        rc = transport_connect(self.address, &options, &fd)
+        rc = transport_connect(address, &self.transport, &fd)
         pthread_mutex_lock(&host.lock)
         host.turns -= 1
         self.is_reading = False
@@ -314,9 +338,34 @@ cdef void engine_connect(engine_t *self) noexcept nogil:
             engine_stopped(self)
             return
     else:
-        rc = transport_connect(self.address, &options, &fd)
+        rc = transport_connect(address, &self.transport, &fd)
+    attempted(self, rc, fd)
+
+
+cdef void on_looked_up(void *arg, uint32_t events) noexcept nogil:
+    cdef engine_t *self = <engine_t *>arg
+    cdef int fd = -1
+    cdef int rc = lookup_answer(self.lookup)
+    if rc == -EAGAIN:
+        return
+    poller_unwatch(&self.host.poller, &self.watch)
     if rc == 0:
-        engine_begin(self, fd)
+        rc = transport_connect(&self.lookup.address, &self.transport, &fd)
+    forget_lookup(self)
+    attempted(self, rc, fd)
+
+
+cdef void forget_lookup(engine_t *self) noexcept nogil:
+    lookup_unref(self.lookup)
+    self.lookup = NULL
+    self.watch.fd = -1
+
+
+cdef void attempted(engine_t *self, int rc, int fd) noexcept nogil:
+    # What transport_connect has said.
+    cdef host_t *host = self.host
+    if rc == 0:
+        begin(self, fd)
     elif rc == -EINPROGRESS:
         self.watch.fd = fd
         self.watch.fn = on_connected
@@ -331,10 +380,17 @@ cdef void engine_connect(engine_t *self) noexcept nogil:
         # Without a resolved address nothing was opened that could be closed.
         if rc != -ENODEV and rc != -EINVAL:
             engine_event(self, EVENT_CLOSED, <uint32_t>-1)
-        refused(self, rc)
+        engine_refused(self, rc)
 
 
-cdef void refused(engine_t *self, int rc) noexcept nogil:
+cdef void begin(engine_t *self, int fd) noexcept nogil:
+    if self.proxy != NULL:
+        engine_socks_begin(self, fd)
+    else:
+        engine_begin(self, fd)
+
+
+cdef void engine_refused(engine_t *self, int rc) noexcept nogil:
     if rc == -ECONNREFUSED and self.host.options.reconnect_stop & RECONNECT_STOP_CONN_REFUSED:
         engine_stop(self, END_FAILED)
     else:
@@ -349,9 +405,9 @@ cdef void on_connected(void *arg, uint32_t events) noexcept nogil:
         return
     timers_cancel(&self.host.timers, &self.retry_timer)
     if rc != 0:
-        refused(self, rc)
+        engine_refused(self, rc)
         return
-    engine_begin(self, fd)
+    begin(self, fd)
 
 
 cdef void on_connect_timeout(void *arg) noexcept nogil:
@@ -412,7 +468,8 @@ cdef void engine_event(engine_t *self, uint32_t number, uint32_t value) noexcept
     if not self.host.monitor.wanted & number:
         return
     if self.address != NULL:
-        monitor_raise(&self.host.monitor, number, value, self.address.text)
+        # Programs that watch libzmq know the connection by the proxy.
+        monitor_raise(&self.host.monitor, number, value, reached_first(self).text)
         return
     if transport_own_text(self.watch.fd, self.kind, text) != 0:
         text[0] = 0
@@ -443,6 +500,8 @@ cdef void engine_stopped(engine_t *self) noexcept nogil:
     cdef uint32_t delay_ms
     self.is_ending = END_NONE
     self.was_active = False
+    if self.lookup != NULL:
+        forget_lookup(self)
     if self.watch.fd >= 0:
         tell_end(self, how)
         if how == END_CLOSED and was_active:
@@ -514,7 +573,8 @@ cdef void engine_end_after(engine_t *self, int32_t linger_ms) noexcept nogil:
         return
     if linger_ms > 0:
         timers_set(&self.host.timers, &self.linger_timer, zc_now_us() + <uint64_t>linger_ms * 1000)
-    if self.watch.fd >= 0 and not self.is_ending:
+    # Before the handshake the fd has other handlers, and they see to it that the output gets away.
+    if self.state >= ENGINE_HANDSHAKE and self.watch.fd >= 0 and not self.is_ending:
         self.is_in_stalled = False
         engine_update_watch(self)
     engine_attention(self)

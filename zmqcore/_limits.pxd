@@ -47,6 +47,9 @@ cdef enum:
     # How long the I/O thread lets messages gather in a flood, before it writes again.
     FLOOD_NAP_US = 50
 
+    # Events of one turn that a monitor may fall behind by before some are dropped: they wait only until the socket lock
+    # is let go, so that this bounds memory and is met by floods of connections alone.
+    MONITOR_RECORDS_MAX = 1000
     # Notifications an XPUB keeps for a user who does not read them; then its subscribers are not read any more.
     NOTIFICATIONS_MAX = 1048576
     # Topics from which on a run of messages is matched with trie_warm: fewer lie in the cache anyway, and it costs
@@ -64,5 +67,9 @@ cdef enum:
     # a signal between the look and the sleep is not seen by the sleep.
     PROXY_SIGNALS_US = 50000
     PROXY_IDLE_SIGNALS_US = 1000000
+    # Threads of the process that wait for a name server. More wait in the thread that drives the socket.
+    LOOKUPS_MAX = 32
+    # ZMQ_THREAD_AFFINITY_CPU_ADD: as many as a cpu_set_t holds.
+    CPUS_MAX = 1024
     MAX_SOCKETS_DEFAULT = 1023
     SOCKET_LIMIT = 65535

@@ -42,7 +42,7 @@ cdef struct mechanism_t:
     slice_t peer_id             # into properties; size 0: none
     int32_t peer_type           # TYPE_*; -1 when the peer did not say
 
-# Chooses the mechanism of the options (NULL). 0.
+# Chooses the mechanism of the options (NULL). 0; -ENOTSUP.
 cdef int mechanism_init(mechanism_t *self, const options_t *options) noexcept nogil
 cdef void mechanism_fini(mechanism_t *self) noexcept nogil
 cdef const char *mechanism_name(const options_t *options) noexcept nogil

@@ -11,10 +11,10 @@
 #   RFC 37 ignores their case; the COMMAND flag is not required; a READY without a Socket-Type will do.
 from libc.stdint cimport INT32_MAX
 from zmqcore._options cimport (
-    TYPE_COUNT, TYPE_DEALER, TYPE_PAIR, TYPE_PUB, TYPE_PULL, TYPE_PUSH, TYPE_REP, TYPE_REQ, TYPE_ROUTER, TYPE_STREAM,
-    TYPE_SUB, TYPE_XPUB, TYPE_XSUB,
+    SECURITY_NULL, TYPE_COUNT, TYPE_DEALER, TYPE_PAIR, TYPE_PUB, TYPE_PULL, TYPE_PUSH, TYPE_REP, TYPE_REQ, TYPE_ROUTER,
+    TYPE_STREAM, TYPE_SUB, TYPE_XPUB, TYPE_XSUB,
 )
-from zmqcore._sys cimport ENOBUFS, ENOMEM, EPROTO, free, malloc, memcmp, memcpy, memset, strlen
+from zmqcore._sys cimport ENOBUFS, ENOMEM, ENOTSUP, EPROTO, free, malloc, memcmp, memcpy, memset, strlen
 from zmqcore._zmtp cimport (
     COMMAND_ERROR, COMMAND_READY, ZMTP_COMMAND, ZMTP_HEAD_BYTES_MAX, zmtp_command, zmtp_command_read, zmtp_error_read,
     zmtp_head_write, zmtp_property_next, zmtp_property_write,
@@ -252,7 +252,8 @@ cdef int mechanism_init(mechanism_t *self, const options_t *options) noexcept no
     self.state = MECHANISM_HANDSHAKE
     self.failure = FAILURE_NONE
     self.peer_type = -1
-    return 0
+    # Without the mechanism that was asked for there is no connection, least of all one in the clear.
+    return 0 if options.security == SECURITY_NULL else -ENOTSUP
 
 
 cdef void mechanism_fini(mechanism_t *self) noexcept nogil:

@@ -1,12 +1,10 @@
 # zmqcore/_monitor.pyx -- see the door for contracts.
 from libc.stdint cimport uint8_t, uint16_t
+from zmqcore._limits cimport MONITOR_RECORDS_MAX
 from zmqcore._message cimport msg_push_copy
 from zmqcore._sys cimport ENOMEM, free, malloc, memcpy, strlen
 
 cdef enum:
-    # Events of one turn that a monitor may fall behind by before some are dropped: they wait only until the socket lock
-    # is let go, so that this bounds memory and is met by floods of connections alone.
-    MONITOR_RECORDS_MAX = 1000
     HEAD_BYTES = 6
 
 

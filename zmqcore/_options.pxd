@@ -1,6 +1,6 @@
 # zmqcore/_options.pxd -- socket options: numbers, bounds, defaults, where each value is kept (floor 4).
 # Lock:   the socket lock for every function; the engines of the socket read the fields under the same lock.
-# Memory: an options_t owns its variable-length values (blob_t); options_fini frees them.
+# Memory: an options_t owns its variable-length values (blob_t); options_fini frees them. Whatever is let go of is wiped.
 # Source: zmq_setsockopt(3), zmq_getsockopt(3); errnos as libzmq 4.3.5 gives them.
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from zmqcore._transport cimport transport_options_t
@@ -35,9 +35,22 @@ cdef enum:
     OPTION_RCVHWM = 24
     OPTION_LAST_ENDPOINT = 32
     OPTION_MECHANISM = 43
+    OPTION_CURVE_PUBLICKEY = 48
+    OPTION_CURVE_SECRETKEY = 49
+    OPTION_CURVE_SERVERKEY = 50
     OPTION_THREAD_SAFE = 81
     OPTION_TOPICS_COUNT = 116
     OPTION_SPIN_US = 10001      # ours: microseconds of polling before a blocking call sleeps; default 0
+
+# What ZMQ_MECHANISM reads: the option of a mechanism that was set last says which.
+cdef enum:
+    SECURITY_NULL = 0
+    SECURITY_PLAIN = 1
+    SECURITY_CURVE = 2
+
+cdef enum:
+    CURVE_KEY_BYTES = 32
+    CURVE_KEY_Z85_BYTES = 40    # without a final NUL
 
 # A byte string of any length; at is NULL exactly when size is 0.
 cdef struct blob_t:
@@ -69,6 +82,13 @@ cdef struct options_t:
     int32_t heartbeat_timeout_ms # -1: heartbeat_ivl_ms
     int32_t heartbeat_ttl_ms    # a multiple of 100
     blob_t metadata             # ZMTP properties, ready for the wire, in byte order of their names
+    int32_t security            # SECURITY_*
+    bint as_server              # PLAIN and CURVE
+    blob_t plain_username       # 0..255 bytes
+    blob_t plain_password       # 0..255 bytes
+    uint8_t curve_publickey[32] # zeros: not set
+    uint8_t curve_secretkey[32]
+    uint8_t curve_serverkey[32]
     blob_t zap_domain
     int32_t zap_enforce_domain
     int32_t rate_kbit
@@ -130,6 +150,7 @@ cdef enum option_kind:
     OPTION_BYTES = 4
     OPTION_STRING = 5           # bytes that read back with a final NUL
     OPTION_FD_KIND = 6
+    OPTION_KEY = 7              # reads as CURVE_KEY_BYTES, or as Z85 with a final NUL, by the size of the buffer
 
 cdef option_kind options_kind(int32_t option) noexcept nogil
 

@@ -8,21 +8,16 @@
 # zmq.h has and this engine refuses: the face still learns its kind, and the errno is the one libzmq gives.
 from libc.stdint cimport INT32_MAX, INT32_MIN, INT64_MAX
 from zmqcore._sys cimport (
-    EINVAL, ENOENT, ENOMEM, free, malloc, memcmp, memcpy, memmove, memset, realloc, strlen,
+    EINVAL, ENOENT, ENOMEM, free, malloc, memcmp, memcpy, memset, strlen, zc_wipe,
 )
+from zmqcore._sys_net cimport net_ip_read
+from zmqcore._z85 cimport z85_decode, z85_encode
 from zmqcore._zmtp cimport slice_t, zmtp_property_next, zmtp_property_write
-
-cdef extern from "<sys/socket.h>" nogil:
-    enum:
-        AF_INET, AF_INET6
-
-cdef extern from "<arpa/inet.h>" nogil:
-    int inet_pton(int family, const char *text, void *out)
 
 cdef enum:
     ROW_SPIN_US = 128           # behind the numbers of zmq.h, which index the table directly
     ROW_COUNT = 129
-    NAME_BYTES_MAX = 255        # routing id, ZAP domain, metadata key, SOCKS user: one length byte on some wire
+    NAME_BYTES_MAX = 255        # routing id, ZAP domain, metadata key, PLAIN and SOCKS user: one length byte on some wire
     DEVICE_BYTES_MAX = 16       # IFNAMSIZ
     FILTER_TEXT_BYTES_MAX = 255
     IPV4_BITS = 32
@@ -61,6 +56,7 @@ cdef struct row_t:
     int64_t initial
     bint is_switch              # any accepted value but 0 is kept as 1
     bint null_clears            # NULL with size 0 empties a blob whose least is 1
+    int32_t security            # SECURITY_* that it switches to
     # NULL: cannot be set; cannot be read. The type and NULL with a size have been refused before.
     int (*set)(options_t *self, const row_t *row, const void *at, size_t size) noexcept nogil
     int (*get)(const options_t *self, const row_t *row, void *at, size_t *size) noexcept nogil
@@ -80,13 +76,14 @@ cdef int blob_set(blob_t *self, const void *at, size_t size) noexcept nogil:
     if copy == NULL:
         return -ENOMEM
     memcpy(copy, at, size)
-    free(self.at)
+    blob_clear(self)
     self.at = copy
     self.size = size
     return 0
 
 
 cdef void blob_clear(blob_t *self) noexcept nogil:
+    zc_wipe(self.at, self.size)
     free(self.at)
     self.at = NULL
     self.size = 0
@@ -94,13 +91,17 @@ cdef void blob_clear(blob_t *self) noexcept nogil:
 
 # Makes room for size (> 0) more bytes at off. The room, or NULL without memory (then nothing has changed).
 cdef uint8_t *blob_widen(blob_t *self, size_t off, size_t size) noexcept nogil:
-    cdef uint8_t *wider = <uint8_t *>realloc(self.at, self.size + size)
-    if wider == NULL:
+    cdef blob_t wider
+    wider.size = self.size + size
+    wider.at = <uint8_t *>malloc(wider.size)
+    if wider.at == NULL:
         return NULL
-    memmove(wider + off + size, wider + off, self.size - off)
-    self.at = wider
-    self.size += size
-    return wider + off
+    if self.size:
+        memcpy(wider.at, self.at, off)
+        memcpy(wider.at + off + size, self.at + off, self.size - off)
+    blob_clear(self)
+    self[0] = wider
+    return self.at + off
 
 
 cdef int blob_append(blob_t *self, const void *at, size_t size) noexcept nogil:
@@ -207,10 +208,64 @@ cdef int set_subscription(options_t *self, const row_t *row, const void *at, siz
     return -ENOENT
 
 
-# MECHANISM: no security mechanism but NULL (0) yet.
-cdef int get_mechanism(const options_t *self, const row_t *row, void *at, size_t *size) noexcept nogil:
-    cdef int32_t value = 0
+# PLAIN_SERVER, CURVE_SERVER; row.security says which. 0 takes any mechanism away.
+cdef int set_as_server(options_t *self, const row_t *row, const void *at, size_t size) noexcept nogil:
+    cdef int32_t value
+    cdef int rc = read_int(row, at, size, &value)
+    if rc == 0:
+        self.as_server = value
+        self.security = row.security if value else SECURITY_NULL
+    return rc
+
+
+cdef int get_as_server(const options_t *self, const row_t *row, void *at, size_t *size) noexcept nogil:
+    cdef int32_t value = self.as_server and self.security == row.security
     return write_exactly(&value, sizeof(value), at, size)
+
+
+# PLAIN_USERNAME, PLAIN_PASSWORD. NULL takes the mechanism away and leaves the name.
+cdef int set_plain(options_t *self, const row_t *row, const void *at, size_t size) noexcept nogil:
+    cdef int rc
+    if at == NULL:
+        self.security = SECURITY_NULL
+        return 0
+    rc = set_blob(self, row, at, size)
+    if rc == 0:
+        self.as_server = False
+        self.security = SECURITY_PLAIN
+    return rc
+
+
+# CURVE_*KEY: raw, or Z85 with or without a final NUL.
+cdef int set_curve_key(options_t *self, const row_t *row, const void *at, size_t size) noexcept nogil:
+    cdef const char *text = <const char *>at
+    cdef uint8_t key[CURVE_KEY_BYTES]
+    cdef int rc = 0
+    if size == CURVE_KEY_BYTES:
+        memcpy(key, at, size)
+    elif size == CURVE_KEY_Z85_BYTES or (size == CURVE_KEY_Z85_BYTES + 1 and text[CURVE_KEY_Z85_BYTES] == 0):
+        rc = z85_decode(text, CURVE_KEY_Z85_BYTES, key)
+    else:
+        return -EINVAL
+    if rc == 0:
+        memcpy(field(self, row), key, CURVE_KEY_BYTES)
+        self.security = SECURITY_CURVE
+        if row == row_at(OPTION_CURVE_SERVERKEY):
+            self.as_server = False
+    zc_wipe(key, sizeof(key))
+    return rc
+
+
+cdef int get_curve_key(const options_t *self, const row_t *row, void *at, size_t *size) noexcept nogil:
+    cdef char text[CURVE_KEY_Z85_BYTES + 1]
+    cdef int rc
+    if size[0] == CURVE_KEY_BYTES:
+        return write_exactly(const_field(self, row), CURVE_KEY_BYTES, at, size)
+    z85_encode(<const uint8_t *>const_field(self, row), CURVE_KEY_BYTES, text)
+    text[CURVE_KEY_Z85_BYTES] = 0
+    rc = write_exactly(text, sizeof(text), at, size)
+    zc_wipe(text, sizeof(text))
+    return rc
 
 
 # None of libzmq's thread-safe types is here, and pyzmq takes its own way with a type that says 1.
@@ -321,9 +376,9 @@ cdef int network_read(char *text, bint is_ipv6, ip_network_t *out) noexcept nogi
     has_mask = text[off] == c'/'
     text[off] = 0
     memset(out, 0, sizeof(ip_network_t))
-    if inet_pton(AF_INET, text, out.at) == 1:
+    if net_ip_read(text, False, out.at):
         most = IPV4_BITS
-    elif is_ipv6 and inet_pton(AF_INET6, text, out.at) == 1:
+    elif is_ipv6 and net_ip_read(text, True, out.at):
         most = IPV6_BITS
         out.is_ipv6 = 1
     else:
@@ -467,6 +522,25 @@ cdef row_t *row_blob(int32_t option, option_kind kind, const void *where, int64_
     return row
 
 
+cdef void row_as_server(int32_t option, int32_t security) noexcept nogil:
+    cdef row_t *row = row_new(option, OPTION_INT, NULL, STORED_NOWHERE)
+    row.most = 1
+    row.security = security
+    row.set = set_as_server
+    row.get = get_as_server
+
+
+cdef void row_plain(int32_t option, const void *where) noexcept nogil:
+    cdef row_t *row = row_blob(option, OPTION_STRING, where, 1, NAME_BYTES_MAX)
+    row.set = set_plain
+
+
+cdef void row_curve_key(int32_t option, const void *where) noexcept nogil:
+    cdef row_t *row = row_new(option, OPTION_KEY, where, STORED_NOWHERE)
+    row.set = set_curve_key
+    row.get = get_curve_key
+
+
 cdef void row_ipc_filter(int32_t option, const void *where) noexcept nogil:
     cdef row_t *row = row_new(option, OPTION_INT, where, STORED_BLOB)
     row.set = set_ipc_filter
@@ -522,8 +596,15 @@ cdef void rows_fill_all_types() noexcept nogil:
     row.set = set_tcp_accept_filter
     row_int(39, &at.immediate, 0, 1, 0)                                             # IMMEDIATE
     row_int(42, &at.transport.ipv6, 0, 1, 0)                                        # IPV6
-    row = row_new(OPTION_MECHANISM, OPTION_INT, NULL, STORED_NOWHERE)
-    row.get = get_mechanism
+    row = row_int(OPTION_MECHANISM, &at.security, 0, 0, SECURITY_NULL)
+    row.set = NULL
+    row_as_server(44, SECURITY_PLAIN)                                               # PLAIN_SERVER
+    row_plain(45, &at.plain_username)                                               # PLAIN_USERNAME
+    row_plain(46, &at.plain_password)                                               # PLAIN_PASSWORD
+    row_as_server(47, SECURITY_CURVE)                                               # CURVE_SERVER
+    row_curve_key(OPTION_CURVE_PUBLICKEY, at.curve_publickey)
+    row_curve_key(OPTION_CURVE_SECRETKEY, at.curve_secretkey)
+    row_curve_key(OPTION_CURVE_SERVERKEY, at.curve_serverkey)
     row_int(54, &at.conflate, 0, 1, 0)                                              # CONFLATE
     row_blob(55, OPTION_STRING, &at.zap_domain, 1, NAME_BYTES_MAX)                  # ZAP_DOMAIN
     row_int(57, &at.transport.tos, 0, INT32_MAX, 0)                                 # TOS
@@ -601,14 +682,6 @@ cdef void rows_fill_socket() noexcept nogil:
 
 cdef void rows_fill_refused() noexcept nogil:
     cdef int32_t option
-    # No security mechanism but NULL yet.
-    row_refused(44, OPTION_INT)                                                     # PLAIN_SERVER
-    row_refused(45, OPTION_STRING)                                                  # PLAIN_USERNAME
-    row_refused(46, OPTION_STRING)                                                  # PLAIN_PASSWORD
-    row_refused(47, OPTION_INT)                                                     # CURVE_SERVER
-    row_refused(48, OPTION_BYTES)                                                   # CURVE_PUBLICKEY
-    row_refused(49, OPTION_BYTES)                                                   # CURVE_SECRETKEY
-    row_refused(50, OPTION_BYTES)                                                   # CURVE_SERVERKEY
     # libzmq's stable build refuses these too.
     row_refused(62, OPTION_INT)                                                     # GSSAPI_SERVER
     row_refused(63, OPTION_STRING)                                                  # GSSAPI_PRINCIPAL
@@ -673,6 +746,7 @@ cdef void options_fini(options_t *self) noexcept nogil:
     for i in range(ROW_COUNT):
         if rows[i].stored == STORED_BLOB:
             blob_clear(<blob_t *>field(self, &rows[i]))
+    zc_wipe(self.curve_secretkey, sizeof(self.curve_secretkey))
 
 
 cdef int options_set(options_t *self, int32_t option, const void *at, size_t size) noexcept nogil:

@@ -541,10 +541,12 @@ cdef int socket_set(socket_t *self, int32_t option, const void *at, size_t size)
 
 
 cdef int events_of(socket_t *self) noexcept nogil:
+    cdef bint has_rest = self.incoming_next < self.incoming.count
     cdef int events = 0
-    if self.incoming_next < self.incoming.count or self.pattern.ops.is_readable(&self.pattern):
+    if has_rest or self.pattern.ops.is_readable(&self.pattern):
         events |= SOCKET_POLLIN
-    if self.pattern.ops.is_writable(&self.pattern):
+    # Before the last part has been taken it is not yet the turn of a REP to answer, or of a REQ to ask again.
+    if not (has_rest and self.pattern.ops.is_strict) and self.pattern.ops.is_writable(&self.pattern):
         events |= SOCKET_POLLOUT
     return events
 

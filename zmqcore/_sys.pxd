@@ -34,6 +34,12 @@ cdef extern from * nogil:
     static inline uint64_t zc_load_u64(const uint64_t *at) { return __atomic_load_n(at, __ATOMIC_ACQUIRE); }
     static inline void zc_store_u64(uint64_t *at, uint64_t v) { __atomic_store_n(at, v, __ATOMIC_RELEASE); }
 
+    /* Overwrites a secret; the barrier keeps the compiler from leaving it out because nobody reads it again. */
+    static inline void zc_wipe(void *at, size_t size) {
+        if (size) memset(at, 0, size);
+        __asm__ __volatile__("" : : "r"(at) : "memory");
+    }
+
     /* Monotonic microseconds; never 0, so that 0 can mean "none". */
     static inline uint64_t zc_now_us(void) {
         struct timespec ts;
@@ -66,6 +72,7 @@ cdef extern from * nogil:
     uint64_t zc_load_u64(const uint64_t *at)
     void zc_store_u64(uint64_t *at, uint64_t value)
     uint64_t zc_now_us()
+    void zc_wipe(void *at, size_t size)
     uint16_t zc_be16(const uint8_t *at)
     uint32_t zc_be32(const uint8_t *at)
     uint64_t zc_be64(const uint8_t *at)
@@ -105,6 +112,7 @@ cdef extern from "<stdlib.h>" nogil:
     void *calloc(size_t count, size_t size)
     void *realloc(void *at, size_t size)
     void free(void *at)
+    int atoi(const char *text)
 
 cdef extern from "<stdio.h>" nogil:
     int snprintf(char *at, size_t size, const char *format, ...)
@@ -129,12 +137,14 @@ cdef extern from "<pthread.h>" nogil:
     int pthread_cond_broadcast(pthread_cond_t *self)
     int pthread_create(pthread_t *thread, void *attr, void *(*start)(void *) noexcept nogil, void *arg)
     int pthread_join(pthread_t thread, void **result)
+    int pthread_detach(pthread_t thread)
     pthread_t pthread_self()
     int pthread_equal(pthread_t a, pthread_t b)
 
 cdef extern from * nogil:
     """
     #include <pthread.h>
+    #include <sched.h>
     #include <signal.h>
 
     /* A condition whose timed waits use the monotonic clock. 0 or an errno. */
@@ -165,10 +175,37 @@ cdef extern from * nogil:
         pthread_sigmask(SIG_SETMASK, &old, NULL);
         return rc;
     }
+    /* Where and how a thread runs: the CPUs whose bits are set (none: all), policy and priority (-1: as they are; a
+       priority means something to SCHED_FIFO and SCHED_RR alone). 0 or an errno. */
+    static inline int zc_thread_tune(pthread_t thread, int policy, int priority, const uint8_t *cpus, size_t cpus_bytes) {
+        struct sched_param param;
+        int current, rc;
+    #ifdef __linux__
+        cpu_set_t set;
+        size_t i;
+        CPU_ZERO(&set);
+        for (i = 0; i < cpus_bytes * 8u; i++)
+            if (cpus[i / 8u] >> (i % 8u) & 1) CPU_SET(i, &set);
+        rc = CPU_COUNT(&set) ? pthread_setaffinity_np(thread, sizeof set, &set) : 0;
+        if (rc) return rc;
+    #else
+        (void)cpus; (void)cpus_bytes;
+    #endif
+        if (policy == -1 && priority == -1) return 0;
+        rc = pthread_getschedparam(thread, &current, &param);
+        if (rc) return rc;
+        if (policy != -1) current = policy;
+        if (current == SCHED_FIFO || current == SCHED_RR)
+            param.sched_priority = priority != -1 ? priority : sched_get_priority_min(current);
+        else
+            param.sched_priority = 0;
+        return pthread_setschedparam(thread, current, &param);
+    }
     """
     int zc_cond_init(pthread_cond_t *cond)
     int zc_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t due_us)
     int zc_thread_start(pthread_t *thread, void *(*start)(void *) noexcept nogil, void *arg)
+    int zc_thread_tune(pthread_t thread, int policy, int priority, const uint8_t *cpus, size_t cpus_bytes)
 
 cdef extern from "<unistd.h>" nogil:
     ssize_t read(int fd, void *at, size_t size)
@@ -188,6 +225,7 @@ cdef extern from "<sys/socket.h>" nogil:
         size_t msg_iovlen
     ssize_t sendmsg(int fd, const msghdr *msg, int flags)
     ssize_t recv(int fd, void *at, size_t size, int flags)
+    ssize_t send(int fd, const void *at, size_t size, int flags)
     enum:
         MSG_NOSIGNAL, MSG_DONTWAIT
 

@@ -1,8 +1,9 @@
 # zmqcore/_sys_net.pxd -- the platform's network: addresses, resolver, socket options (floor 0, externs only).
-# For _transport alone. All that differs between systems (accept4, close-on-exec at birth, abstract sockets, names of
+# For _transport, _filter and the texts of _options. All that differs between systems (accept4, close-on-exec at birth, abstract sockets, names of
 # options) is behind these static inlines, so a port touches this file and not its user.
 # Errors: negative errno. An option that the system lacks is skipped, as libzmq skips it.
 from libc.stddef cimport size_t
+from libc.stdint cimport int32_t, uint8_t
 
 cdef extern from * nogil:
     """
@@ -165,6 +166,26 @@ cdef extern from * nogil:
         else snprintf(out, size, "%.*s", (int)left, path);
     }
 
+    /* A literal address without a zone, in network order: 4 or 16 bytes. */
+    static inline int net_ip_read(const char *text, int is_ipv6, uint8_t *out) {
+        return inet_pton(is_ipv6 ? AF_INET6 : AF_INET, text, out) == 1;
+    }
+
+    /* The bits of an address, an IPv4 address that is mapped into IPv6 as what it is. out takes 16 bytes. 4, 16, or 0. */
+    static inline size_t net_address_ip(const net_address_t *self, uint8_t *out) {
+        if (self->at.any.sa_family == AF_INET) {
+            memcpy(out, &self->at.v4.sin_addr, 4);
+            return 4;
+        }
+        if (self->at.any.sa_family != AF_INET6) return 0;
+        if (IN6_IS_ADDR_V4MAPPED(&self->at.v6.sin6_addr)) {
+            memcpy(out, self->at.v6.sin6_addr.s6_addr + 12, 4);
+            return 4;
+        }
+        memcpy(out, &self->at.v6.sin6_addr, 16);
+        return 16;
+    }
+
     static inline unsigned net_zone_index(const char *name) { return if_nametoindex(name); }
 
     /* --- sockets --------------------------------------------------------------------------------------------- */
@@ -223,6 +244,23 @@ cdef extern from * nogil:
         }
     }
 
+    /* A pipe, both ends prepared. 0 or -errno. */
+    static inline int net_pipe(int *read_fd, int *write_fd) {
+        int ends[2];
+        int rc;
+        if (pipe(ends) < 0) return -errno;
+        rc = net_prepare(ends[0]);
+        if (rc == 0) rc = net_prepare(ends[1]);
+        if (rc < 0) {
+            close(ends[0]);
+            close(ends[1]);
+            return rc;
+        }
+        *read_fd = ends[0];
+        *write_fd = ends[1];
+        return 0;
+    }
+
     static inline int net_bind(int fd, const net_address_t *address) {
         return bind(fd, &address->at.any, address->bytes) < 0 ? -errno : 0;
     }
@@ -247,6 +285,45 @@ cdef extern from * nogil:
         socklen_t size = sizeof code;
         if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &size) < 0) return -errno;
         return -code;
+    }
+
+    /* Who connected to a local socket, as it was at that moment; -1 what the system does not tell. 0 or -errno. */
+    static inline int net_peer_ids(int fd, int32_t *pid, int32_t *uid, int32_t *gid) {
+    #ifdef SO_PEERCRED
+        struct ucred peer;
+        socklen_t size = sizeof peer;
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0) return -errno;
+        *pid = (int32_t)peer.pid; *uid = (int32_t)peer.uid; *gid = (int32_t)peer.gid;
+        return 0;
+    #else
+        uid_t peer_uid;
+        gid_t peer_gid;
+        if (getpeereid(fd, &peer_uid, &peer_gid) < 0) return -errno;
+        *pid = -1; *uid = (int32_t)peer_uid; *gid = (int32_t)peer_gid;
+        return 0;
+    #endif
+    }
+
+    /* Whether gid is one of its supplementary groups. Asks the kernel: no look-up that could block. */
+    static inline int net_peer_has_group(int fd, int32_t gid) {
+        int found = 0;
+    #ifdef SO_PEERGROUPS
+        gid_t few[64];
+        gid_t *groups = few;
+        socklen_t size = sizeof few;
+        size_t i;
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) < 0) {
+            if (errno != ERANGE) return 0;
+            groups = malloc(size);
+            if (groups == NULL) return 0;
+            if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) < 0) size = 0;
+        }
+        for (i = 0; i < size / sizeof *groups && !found; i++) found = (int32_t)groups[i] == gid;
+        if (groups != few) free(groups);
+    #else
+        (void)fd; (void)gid;
+    #endif
+        return found;
     }
 
     /* --- options --------------------------------------------------------------------------------------------- */
@@ -329,6 +406,8 @@ cdef extern from * nogil:
     int net_address_local(net_address_t *self, const char *path)
     void net_address_path(const net_address_t *self, char *out, size_t size)
     bint net_is_literal(const char *host)
+    bint net_ip_read(const char *text, bint is_ipv6, uint8_t *out)
+    size_t net_address_ip(const net_address_t *self, uint8_t *out)
     unsigned int net_zone_index(const char *name)     # 0: no such interface
 
     int net_prepare(int fd)
@@ -341,6 +420,9 @@ cdef extern from * nogil:
     int net_own_address(int fd, net_address_t *out)
     int net_peer_address(int fd, net_address_t *out)
     int net_error(int fd)
+    int net_pipe(int *read_fd, int *write_fd)
+    int net_peer_ids(int fd, int32_t *pid, int32_t *uid, int32_t *gid)
+    bint net_peer_has_group(int fd, int32_t gid)
     int net_set(int fd, int level, int option, int value)
     int net_set_device(int fd, const char *device)
 

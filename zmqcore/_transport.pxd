@@ -40,7 +40,11 @@ cdef struct address_t:
 # Whether connecting needs the resolver (a host name that is no literal address).
 cdef bint transport_needs_resolver(const address_t *address) noexcept nogil
 
-# Checks the text as bind (is_bind) or connect would. 0 or -EINVAL, -EPROTONOSUPPORT, -ENODEV, -ENAMETOOLONG.
+# Replaces a host name by its address in figures, as connecting would find it. May block in the resolver. 0 or -errno.
+cdef int transport_resolve(address_t *address, bint ipv6) noexcept nogil
+
+# Checks the text as bind (is_bind) or connect would. 0 or -EINVAL, -EPROTONOSUPPORT, -ENOCOMPATPROTO, -ENODEV,
+# -ENAMETOOLONG.
 # text need not be NUL-terminated; an embedded NUL or a size >= ENDPOINT_BYTES_MAX is -EINVAL (inproc: no limit but that;
 # ipc: -ENAMETOOLONG).
 cdef int transport_parse(const char *text, size_t size, bint is_bind, bint ipv6, address_t *out) noexcept nogil

@@ -12,7 +12,8 @@ from libc.stdint cimport int32_t
 
 from zmqcore._limits cimport ACCEPTS_MAX
 from zmqcore._sys cimport (
-    EAFNOSUPPORT, EAGAIN, ECONNREFUSED, EINPROGRESS, EINTR, EINVAL, ENAMETOOLONG, ENODEV, EPROTONOSUPPORT,
+    EAFNOSUPPORT, EAGAIN, ECONNREFUSED, EINPROGRESS, EINTR, EINVAL, ENAMETOOLONG, ENOCOMPATPROTO, ENODEV,
+    EPROTONOSUPPORT,
     close, memcmp, memcpy, memset, snprintf, strchr, strcmp, strlen,
 )
 from zmqcore._sys_net cimport (
@@ -197,6 +198,9 @@ cdef int transport_parse(const char *text, size_t size, bint is_bind, bint ipv6,
         out.kind = TRANSPORT_INPROC
         memcpy(out.host, rest, rest_bytes)
         return 0
+    # Known, but carries none of the socket types.
+    if is_scheme(text, <size_t>scheme_bytes, "udp"):
+        return -ENOCOMPATPROTO
     return -EPROTONOSUPPORT
 
 
@@ -286,6 +290,25 @@ cdef bint transport_needs_resolver(const address_t *address) noexcept nogil:
     if address.host[0] == 0 or strcmp(address.host, "*") == 0:
         return False
     return not host_is_literal(address.host)
+
+
+cdef int transport_resolve(address_t *address, bint ipv6) noexcept nogil:
+    cdef net_address_t found
+    cdef char host[HOST_TEXT_BYTES]
+    cdef int fd
+    cdef int rc
+    if ipv6:
+        # As tcp_open: without IPv6 in the system the name is looked up for IPv4.
+        fd = net_open(AF_INET6)
+        if fd >= 0:
+            close(fd)
+        ipv6 = fd != -EAFNOSUPPORT
+    rc = host_resolve(address.host, ipv6, HOST_TARGET, &found)
+    if rc == 0:
+        rc = net_address_host(&found, host, sizeof(host))
+    if rc == 0:
+        memcpy(address.host, host, strlen(host) + 1)
+    return rc
 
 
 cdef bint transport_same(const char *text, size_t size, bint ipv6, const char *resolved) noexcept nogil:

@@ -34,6 +34,7 @@ ROWS = [
     Row("BINDTODEVICE", b"", (b"lo", b"x" * 16), (b"x" * 17,)),
     Row("CONFLATE", 0, (1, 0), (2, -1)),
     Row("CONNECT_TIMEOUT", 0, (5, 0), (-1,)),
+    Row("CURVE_SERVER", 0, (1, 0), (2, -1)),
     Row("HANDSHAKE_IVL", 30000, (0, 5), (-1,)),
     Row("HEARTBEAT_IVL", 0, (5, 0), (-1,)),
     Row("HEARTBEAT_TIMEOUT", -1, (0, 5), (-1,)),
@@ -49,6 +50,9 @@ ROWS = [
     Row("MULTICAST_HOPS", 1, (1, 5), (0, -1)),
     Row("MULTICAST_LOOP", 1, (0, 1)),
     Row("MULTICAST_MAXTPDU", 1500, (1,), (0, -1)),
+    Row("PLAIN_PASSWORD", b"", (b"word", b"w" * 254), (b"", b"w" * 256)),
+    Row("PLAIN_SERVER", 0, (1, 0), (2, -1)),
+    Row("PLAIN_USERNAME", b"", (b"name", b"n" * 254), (b"", b"n" * 256)),
     Row("RATE", 100, (1,), (0, -1)),
     Row("RCVBUF", -1, (0, 4096, -1), (-2,)),
     Row("RCVHWM", 1000, (0, 1, INT_MAX), (-1,)),
@@ -76,6 +80,9 @@ ROWS = [
 # Options that can only be set: socket type, name, good values, bad values.
 WRITE_ONLY = [
     ("DEALER", "PROBE_ROUTER", (1, 0), (-1,)),
+    ("DEALER", "IPC_FILTER_GID", (1, 0), ()),
+    ("DEALER", "IPC_FILTER_PID", (1, 0), ()),
+    ("DEALER", "IPC_FILTER_UID", (1, 0), ()),
     ("DEALER", "METADATA", (b"X-key:value",), (b"key:value", b"X-key", b"X-key:")),
     ("DEALER", "TCP_ACCEPT_FILTER", (b"127.0.0.1", b"10.0.0.0/8"), (b"nonsense", b"10.0.0.0/33", b"10.0.0.0/")),
     ("REQ", "REQ_CORRELATE", (1, 0), (-1,)),
@@ -202,6 +209,34 @@ def test_what_a_new_socket_tells(zmq: ModuleType, context: Any, kind: str) -> No
         assert socket.last_endpoint == b""
         assert (socket.rcvmore, socket.thread_safe, socket.mechanism) == (0, 0, zmq.NULL)
         assert socket.fileno() == socket.FD >= 0
+
+
+CURVE_KEYS = ["CURVE_PUBLICKEY", "CURVE_SECRETKEY", "CURVE_SERVERKEY"]
+KEY = b"rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"
+
+
+@pytest.mark.parametrize("name", CURVE_KEYS)
+def test_curve_keys(zmq: ModuleType, context: Any, name: str) -> None:
+    option = getattr(zmq, name)
+    with context.socket(zmq.DEALER) as socket:
+        socket.set(option, KEY)
+        assert socket.mechanism == zmq.CURVE
+        for value in (b"", KEY[:39], KEY[:39] + b" ", KEY + b"x", KEY + b"xx"):
+            assert_invalid(zmq, socket, option, value)
+        socket.set(option, bytes(32))
+        socket.plain_server = 1
+        assert socket.mechanism == zmq.PLAIN
+
+
+@pytest.mark.parametrize("name", CURVE_KEYS)
+def test_curve_keys_can_be_read(core_sockets: Sockets, name: str) -> None:
+    """pyzmq reads them into a buffer of a size that libzmq refuses."""
+    socket = core_sockets("DEALER")
+    option = getattr(core_sockets.zmq, name)
+    socket.set(option, KEY)
+    assert socket.get(option) == KEY
+    socket.set(option, bytes(32))
+    assert socket.get(option) == b"0" * 40
 
 
 @pytest.mark.parametrize("value", ["text", 1.5, None, b"\0\0\0\0", [1]])

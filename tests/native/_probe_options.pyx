@@ -48,6 +48,10 @@ cdef class Options:
     def get_null(self, int32_t option, size_t size):
         return options_get(&self.at, option, NULL, &size)
 
+    def memory(self):
+        """All of it, for a look at what is left."""
+        return (<const unsigned char *>&self.at)[:sizeof(options_t)]
+
     def fini(self):
         options_fini(&self.at)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
-from tests.raw_peer import RawPeer, Rig, cancel, frame, greeting, ready, signature, subscribe
+from tests.raw_peer import RawPeer, Rig, cancel, frame, greeting, message, ready, signature, subscribe
 
 SIGNATURE = signature()
 REST = b"\x01" + b"NULL".ljust(20, b"\0") + bytes(32)  # minor, mechanism, as-server, filler
@@ -149,3 +151,14 @@ def test_http_client_gets_nothing(rig: Rig) -> None:
     peer.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
     peer.expect_quiet()
     rig.expect_nothing(dealer)
+
+
+@pytest.mark.parametrize("options", [{"PLAIN_SERVER": 1}, {"CURVE_SERVER": 1}, {"CURVE_SECRETKEY": b"k" * 32}], ids=str)
+def test_whoever_asked_for_security_never_speaks_in_the_clear(rig: Rig, options: dict[str, object]) -> None:
+    """A peer with NULL gets no further than the greeting."""
+    pull, endpoint = rig.bind("PULL", **options)
+    peer = rig.peer(endpoint)
+    with contextlib.suppress(OSError):
+        peer.send(greeting() + ready("PUSH") + message(b"in the clear"))
+    assert b"READY" not in peer.read_to_close()
+    rig.expect_nothing(pull)
