@@ -214,10 +214,12 @@ cdef int fetch(socket_t *self, uint64_t due_us) noexcept nogil:
     while self.incoming_next >= self.incoming.count:
         rc = self.pattern.ops.recv(&self.pattern, &self.incoming)
         if host_needs_attention(&self.host):
-            # Whoever has closed the socket meanwhile has found nobody asleep to wake.
+            # Unlocks: whoever has closed the socket meanwhile, or has brought a message, has found nobody asleep to wake.
             host_attend(&self.host)
             if socket_check(self) != 0:
                 return socket_check(self)
+            if rc == -EAGAIN:
+                continue
         if rc == -EAGAIN:
             rc = wait_or_look(self, due_us, &has_looked)
         if rc != 0:
