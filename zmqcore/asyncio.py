@@ -62,6 +62,10 @@ def _failed(error: Exception) -> asyncio.Future[Any]:
     return future
 
 
+def _over() -> None:
+    return None
+
+
 class _Waiter(asyncio.Future[Any]):
     """The future of a call that waits in one of the queues of a seat."""
 
@@ -118,6 +122,8 @@ class _Waiter(asyncio.Future[Any]):
         return True
 
     def _end(self) -> None:
+        # Whoever keeps the future does not keep the socket.
+        self.attempt = _over
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -128,6 +134,7 @@ class _Waiter(asyncio.Future[Any]):
     def _expire(self) -> None:
         if self.done():
             return
+        self._end()
         if self._is_poll:
             self.set_result(0)
         else:
