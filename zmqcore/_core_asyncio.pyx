@@ -229,7 +229,7 @@ def stand(Socket socket not None, bint has_events):
         socket_stand(at, has_events)
 
 
-def timeout_ms(Socket socket not None, bint is_send):
-    """timeout_ms(socket, is_send) -> SNDTIMEO or RCVTIMEO."""
+def timeout_of(Socket socket not None, bint is_send):
+    """timeout_of(socket, is_send) -> SNDTIMEO or RCVTIMEO."""
     cdef socket_t *at = socket.open_socket()
     return at.options.sndtimeo_ms if is_send else at.options.rcvtimeo_ms

@@ -1,21 +1,22 @@
 """zmqcore.asyncio: Context, Socket and Poller whose waiting is awaited, as in zmq.asyncio.
 
 No thread stands between the event loop and a socket. While somebody waits for a socket, the loop's thread has its driving
-seat: the socket's poll set is registered with the loop, which calls _Seat.on_ready when there is something to read, to write
-or to time out. While nobody waits, the I/O thread of the context drives, also when the loop is busy, stopped or closed.
+seat: the socket's poll set is registered with the loop, which calls _Seat.on_ready when there is something to read, to
+write or to time out. While nobody waits, the I/O thread of the context drives: also when the loop is stopped or closed.
 
-A call that need not wait is done before it returns, and what it returns is a Ready: it has a future's methods, but is none.
-Every READY_RUN_MAX (_limits.pxd) such calls of a socket the loop gets a turn, so that other tasks run beside a busy one.
-A call that has to wait returns a future. Waiting calls are served in their order.
+A call that need not wait is done before it returns, and returns a Ready: it has a future's methods, but is none. Every
+READY_RUN_MAX (_limits.pxd) such calls the loop gets a turn, so that other tasks run beside a busy one. A call that has to
+wait returns a future. Waiting calls are served in their order.
 
 No message is lost by cancellation: one that was received for a task that is cancelled before it resumes goes back to the
-socket. This holds for `await`, asyncio.timeout() and asyncio.wait_for(); the result of a future that is done and that nobody
-awaits is in that future.
+socket. This holds for `await`, asyncio.timeout() and asyncio.wait_for(); the result of a future that is done and that
+nobody awaits is in that future.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import pickle
 import weakref
@@ -26,7 +27,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _core
 from . import context as _context, poller as _poller, socket as _socket
-from ._ready import Ready, ready
+from ._core_asyncio import Ready, ready, recv_ready, send_ready, sit, stand, timeout_of, unrecv
+from ._frame import Frame
 from .constants import Errno, Flag, PollEvent
 from .errors import Again, ZMQError
 from .tracker import FINISHED
@@ -167,8 +169,9 @@ def _on_ready(reference: weakref.ref[_Seat]) -> None:
 class _Seat:
     """The driving seat of one socket, for an event loop, with the queues of those who wait.
 
-    is_seated: the loop's thread drives the socket, and whatever happens to it makes fd readable; true while somebody waits.
-    fd stays registered afterwards, because most waits are followed by another one; the loop's first needless call ends that.
+    is_seated: the loop's thread drives the socket, and whatever happens to it makes its fd readable; true while
+    somebody waits. The fd stays registered afterwards, because most waits are followed by another one; the loop's first
+    needless call ends that.
     """
 
     loop: asyncio.AbstractEventLoop | None = None
@@ -208,9 +211,7 @@ class _Seat:
         self._is_retrying = False
         if socket is None:
             return
-        if self.is_seated:
-            self.is_seated = False
-            socket._stand(True)
+        self._stand(True)
         if not self.has_waiters:
             self._unregister()
             return
@@ -288,7 +289,7 @@ class _Seat:
             return
         for _ in range(_SIT_TRIES):
             try:
-                fd, self.is_seated, may_sleep = socket._sit()
+                fd, self.is_seated, may_sleep = sit(socket)
             except (ZMQError, MemoryError) as error:
                 self._fail_all(error)
                 return
@@ -303,8 +304,7 @@ class _Seat:
                 self._turns = 0
                 self._register(fd)
                 return
-            self.is_seated = False
-            socket._stand(True)
+            self._stand(True)
         # The I/O thread is at work on it, for some microseconds, or another thread blocks in a call.
         self._turns += 1
         if not self._is_retrying and self.loop is not None:
@@ -314,14 +314,15 @@ class _Seat:
             else:
                 self.loop.call_later(_SHARED_LOOK_S, _on_ready, weakref.ref(self))
 
-    def _stand(self) -> None:
+    def _stand(self, has_events: bool = False) -> None:
         socket = self._socket()
         if self.is_seated and socket is not None:
             self.is_seated = False
-            socket._stand(False)
+            with contextlib.suppress(ZMQError):  # a forked child leaves the seat to its parent
+                stand(socket, has_events)
 
     def _fail_all(self, error: Exception) -> None:
-        # ETERM and ENOTSOCK come from the attempts themselves; what is left could not sit down: no descriptors, no memory.
+        # ETERM and ENOTSOCK come from the attempts themselves; the others had no descriptors or memory to sit down.
         self._serve()
         for queue in (self.recvs, self.sends, self.polls):
             while queue:
@@ -342,14 +343,14 @@ class _Seat:
 
 def _kept(data: Any) -> Any:
     """The data as it is now, for a send that has to wait."""
-    return data if isinstance(data, (bytes, _core.Frame)) else bytes(memoryview(data))
+    return data if isinstance(data, (bytes, Frame)) else bytes(memoryview(data))
 
 
 class Socket(_socket.Socket):
     """A socket whose send, recv and poll methods return awaitables. Context.socket() makes one.
 
-    All else is as in zmqcore.Socket and returns at once. It belongs to the thread of the event loop that uses it, and may be
-    used in another loop when that one has ended. close() cancels whatever waits.
+    All else is as in zmqcore.Socket and returns at once. It belongs to the thread of the event loop that uses it, and
+    may be used in another loop when that one has ended. close() cancels whatever waits.
     """
 
     _seat: _Seat | None = None
@@ -383,7 +384,7 @@ class Socket(_socket.Socket):
         """Receives one part: bytes, or a Frame when copy is False."""
         if not (flags or self._recvs or self._returned):
             try:
-                got = self._recv_ready(False, copy)
+                got = recv_ready(self, False, copy)
             except Exception as error:
                 return _failed(error)
             if got is not None:
@@ -396,7 +397,7 @@ class Socket(_socket.Socket):
         """Receives a whole message, or what is left of it: a list of bytes, or of Frames when copy is False."""
         if not (flags or self._recvs or self._returned):
             try:
-                got = self._recv_ready(True, copy)
+                got = recv_ready(self, True, copy)
             except Exception as error:
                 return _failed(error)
             if got is not None:
@@ -408,7 +409,7 @@ class Socket(_socket.Socket):
     ) -> Awaitable[int]:
         """Receives one part into a writable buffer; the size of the message, which may be more than what is stored."""
 
-        def store(frame: _core.Frame) -> int:
+        def store(frame: Frame) -> int:
             with memoryview(buffer) as view, view.cast("B") as room:
                 count = min(len(frame), nbytes or len(room), len(room))
                 room[:count] = frame.buffer[:count]
@@ -444,17 +445,17 @@ class Socket(_socket.Socket):
                 got = self._take(is_whole, copy)
                 if got is not None:
                     return got if load is None else got.decoded(load)
-            timeout_ms = self._timeout_ms(False)
-            if flags & _DONTWAIT or timeout_ms == 0:
+            due_ms = timeout_of(self, False)
+            if flags & _DONTWAIT or due_ms == 0:
                 raise Again()
             assert self._seat is not None
-            return self._seat.wait(self._recvs, partial(self._take, is_whole, copy), timeout_ms, load)
+            return self._seat.wait(self._recvs, partial(self._take, is_whole, copy), due_ms, load)
         except Exception as error:
             return _failed(error)
 
     def _take(self, is_whole: bool, copy: bool) -> Ready[Any] | None:
-        got = self._recv_ready(is_whole, copy)
-        if self._returned and self._unrecv(self._returned[0], False):
+        got = recv_ready(self, is_whole, copy)
+        if self._returned and unrecv(self, self._returned[0], False):
             self._returned.popleft()
         return got
 
@@ -463,7 +464,7 @@ class Socket(_socket.Socket):
         is_begun = more and not isinstance(message, list)
         parts = message if isinstance(message, list) else [message]
         try:
-            if (self._returned and not is_begun) or not self._unrecv(parts, is_begun):
+            if (self._returned and not is_begun) or not unrecv(self, parts, is_begun):
                 self._returned.append(parts)
         except ZMQError:
             return  # closed, or the context has ended: nobody will receive it
@@ -478,7 +479,7 @@ class Socket(_socket.Socket):
         """Sends one part: bytes, any contiguous buffer, or a Frame. Sends also when the result is not awaited."""
         if copy and not (flags or self._sends):
             try:
-                done = self._send_ready(data, 0, False)
+                done = send_ready(self, data, 0, False)
             except Exception as error:
                 return _failed(error)
             if done is not None:
@@ -501,16 +502,16 @@ class Socket(_socket.Socket):
         result = None if copy else (lambda _: FINISHED)
         try:
             if flags & _DONTWAIT or not self._sends:
-                done = self._send_ready(data, flags, is_whole)
+                done = send_ready(self, data, flags, is_whole)
                 if done is not None:
                     return done if result is None else done.decoded(result)
-            timeout_ms = self._timeout_ms(True)
-            if flags & _DONTWAIT or timeout_ms == 0:
+            due_ms = timeout_of(self, True)
+            if flags & _DONTWAIT or due_ms == 0:
                 raise Again()
             kept = [_kept(part) for part in data] if is_whole else _kept(data)
             assert self._seat is not None
-            attempt = partial(self._send_ready, kept, flags, is_whole)
-            return self._seat.wait(self._sends, attempt, timeout_ms, result)
+            attempt = partial(send_ready, self, kept, flags, is_whole)
+            return self._seat.wait(self._sends, attempt, due_ms, result)
         except Exception as error:
             return _failed(error)
 
@@ -619,7 +620,7 @@ class Poller(_poller.Poller):
                     own = getattr(target, "_seat", None)
                     seat = own or _Seat(target)
                     # Looks whenever something has happened to the socket, and waits on until it is cancelled.
-                    waiter = seat.wait(seat.polls, look, -1)  # type: ignore[arg-type]
+                    waiter = seat.wait(seat.polls, look, -1)
                     undo.append(waiter.cancel if own else seat.close)
                 else:
                     fd = target if isinstance(target, int) else target.fileno()

@@ -1,4 +1,4 @@
-"""zmqcore.asyncio against zmq.asyncio: each test runs with both, under asyncio's loop and, where it is installed, uvloop."""
+"""zmqcore.asyncio against zmq.asyncio: tests run with both, under asyncio's loop and, where it is installed, uvloop."""
 
 from __future__ import annotations
 
