@@ -12,15 +12,16 @@ from zmqcore._frame cimport push_data, take_part
 from zmqcore._limits cimport READY_RUN_MAX
 from zmqcore._message cimport msg_fini, msg_init, msg_t
 from zmqcore._socket cimport SOCKET_SNDMORE, socket_sit, socket_stand, socket_t
-from zmqcore._socket_messages cimport (
-    socket_attend, socket_recv, socket_recv_quick, socket_send, socket_send_quick,
-)
+from zmqcore._socket_gather cimport socket_flush, socket_send_gathered
+from zmqcore._socket_messages cimport socket_attend, socket_recv, socket_recv_quick, socket_send
 from zmqcore._socket_unrecv cimport socket_unrecv
 from zmqcore._sys cimport EAGAIN, EINTR
 
 # Calls that were ready since a loop last got a turn for it. Of the whole process: a task may use several sockets. A race
 # between threads costs nothing but a turn.
 cdef int ready_run = 0
+
+cdef object running_loop = None     # asyncio._get_running_loop
 
 
 @cython.freelist(64)
@@ -128,6 +129,27 @@ def ready(value):
     return ready_of(value)
 
 
+def flush(Socket socket not None):
+    """flush(socket): writes what has gathered (see socket_send_gathered); nothing, when it is closed."""
+    cdef socket_t *at
+    if not socket._is_closed:
+        at = socket.open_socket()
+        with nogil:
+            socket_flush(at)
+
+
+cdef int flush_soon(Socket socket) except -1:
+    global running_loop
+    if running_loop is None:
+        from asyncio import _get_running_loop as running_loop
+    loop = running_loop()
+    if loop is None:
+        flush(socket)
+    else:
+        loop.call_soon(flush, socket)
+    return 0
+
+
 def send_ready(Socket socket not None, data, int flags, bint is_whole):
     """send_ready(socket, data, flags, is_whole) -> Ready of None; None when it would have to wait.
 
@@ -144,16 +166,18 @@ def send_ready(Socket socket not None, data, int flags, bint is_whole):
         else:
             push_data(&msg, data, flags & SOCKET_SNDMORE)
         if not flags & SOCKET_SNDMORE:
-            rc = socket_send_quick(at, &msg)
+            rc = socket_send_gathered(at, &msg)
         if rc == -EAGAIN:
             with nogil:
                 rc = socket_send(at, &msg, flags, is_whole and not flags & SOCKET_SNDMORE, 1)
             if rc == -EAGAIN or rc == -EINTR:
                 return None
             check(rc)
-        elif rc:
+        elif rc == 1:
             with nogil:
                 socket_attend(at)
+        elif rc == 2:
+            flush_soon(socket)
     finally:
         msg_fini(&msg)
     return counted(None)

@@ -1,15 +1,15 @@
 """zmqcore.asyncio: Context, Socket and Poller whose waiting is awaited, as in zmq.asyncio.
 
-No thread stands between the event loop and a socket. While somebody waits for a socket, the loop's thread has its driving
-seat: the socket's poll set is registered with the loop, which calls _Seat.on_ready when there is something to read, to
-write or to time out. While nobody waits, the I/O thread of the context drives: also when the loop is stopped or closed.
+No thread stands between the event loop and a socket. While somebody waits for a socket, the loop's thread has its
+driving seat: the socket's poll set is registered with the loop, which calls _Seat.on_ready when there is something to
+read, to write or to time out. While nobody waits, the I/O thread of the context drives: also when the loop is closed.
 
 A call that need not wait is done before it returns, and returns a Ready: it has a future's methods, but is none. Every
-READY_RUN_MAX (_limits.pxd) such calls the loop gets a turn, so that other tasks run beside a busy one. A call that has to
-wait returns a future. Waiting calls are served in their order.
+READY_RUN_MAX (_limits.pxd) such calls the loop gets a turn, so that other tasks run beside a busy one. A call that has
+to wait returns a future. Waiting calls are served in their order.
 
-No message is lost by cancellation: one that was received for a task that is cancelled before it resumes goes back to the
-socket. This holds for `await`, asyncio.timeout() and asyncio.wait_for(); the result of a future that is done and that
+No message is lost by cancellation: one that was received for a task that is cancelled before it resumes goes back to
+the socket. This holds for `await`, asyncio.timeout() and asyncio.wait_for(); the result of a future that is done and that
 nobody awaits is in that future.
 """
 
@@ -26,7 +26,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _core
-from . import context as _context, poller as _poller, socket as _socket
+from . import context as _context
+from . import poller as _poller
+from . import socket as _socket
 from ._core_asyncio import Ready, ready, recv_ready, send_ready, sit, stand, timeout_of, unrecv
 from ._frame import Frame
 from .constants import Errno, Flag, PollEvent
@@ -43,8 +45,8 @@ _DONTWAIT = int(Flag.DONTWAIT)
 # What a waiter tries again and again: None as long as it has to wait.
 _Attempt = Callable[[], "Ready[Any] | None"]
 
-# Attempts to sit down before the loop gets a turn; turns before it is asked only every millisecond, because another thread
-# stays inside a blocking call on the socket.
+# Attempts to sit down before the loop gets a turn; turns before it is asked only every millisecond, because another
+# thread stays inside a blocking call on the socket.
 _SIT_TRIES = 4
 _PATIENT_TURNS = 50
 _SHARED_LOOK_S = 0.001

@@ -186,6 +186,25 @@ def test_a_message_that_is_not_awaited_is_sent(lib: Async, run: Run) -> None:
     run(main())
 
 
+@pytest.mark.parametrize("endpoint", [TCP, ""], ids=["tcp", "inproc"])
+def test_a_loop_that_is_held_up_does_not_hold_up_messages(lib: Async, run: Run, endpoint: str) -> None:
+    async def main() -> None:
+        push = lib.socket("PUSH")
+        pull = lib.context.socket(lib.zmq.PULL, socket_class=lib.zmq.Socket)
+        pull.rcvtimeo = DEADLINE_MS
+        pull.bind(endpoint or inproc())
+        push.connect(pull.last_endpoint.decode())
+        for burst in range(20):
+            for number in range(100):
+                await push.send(b"%d.%d" % (burst, number))
+            # The loop gets no turn until all have come.
+            got = Task(lambda: [pull.recv() for _ in range(100)]).join()
+            assert got == [b"%d.%d" % (burst, number) for number in range(100)]
+        pull.close(0)
+
+    run(main())
+
+
 def test_requests_and_replies(lib: Async, run: Run) -> None:
     async def serve(server: Any) -> None:
         while True:
