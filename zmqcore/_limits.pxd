@@ -53,7 +53,7 @@ cdef enum:
     # a signal between the look and the sleep is not seen by the sleep.
     PROXY_SIGNALS_US = 50000
     PROXY_IDLE_SIGNALS_US = 1000000
-    # Awaited calls of one socket that were ready at once, before the event loop gets a turn: about a quarter of a millisecond.
+    # Awaited calls that were ready at once, before the event loop gets a turn: about a quarter of a millisecond.
     # A turn costs about as much as 30 such calls.
     READY_RUN_MAX = 512
     MAX_SOCKETS_DEFAULT = 1023

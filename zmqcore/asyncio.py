@@ -9,8 +9,8 @@ READY_RUN_MAX (_limits.pxd) such calls the loop gets a turn, so that other tasks
 to wait returns a future. Waiting calls are served in their order.
 
 No message is lost by cancellation: one that was received for a task that is cancelled before it resumes goes back to
-the socket. This holds for `await`, asyncio.timeout() and asyncio.wait_for(); the result of a future that is done and that
-nobody awaits is in that future.
+the socket. This holds for `await`, asyncio.timeout() and asyncio.wait_for(); the result of a future that is done and
+that nobody awaits is in that future.
 """
 
 from __future__ import annotations
