@@ -174,7 +174,9 @@ def test_cancelled_at_random(own: Async, run: Run, leave: Any, transport: str, k
                 elif kind == "recv_multipart":
                     got.append(int((await pull.recv_multipart())[0]))
                 else:
-                    got.append(int(await asyncio.wait_for(pull.recv(), 5)))
+                    with contextlib.suppress(asyncio.TimeoutError):
+                        got.append(int(await asyncio.wait_for(pull.recv(), 0.05)))
+                    return  # up to Python 3.11 a cancellation may have been swallowed
 
         async def send() -> None:
             for number in range(COUNT):
