@@ -28,3 +28,12 @@ cdef int socket_recv_many(socket_t *self, batch_t *batch, uint32_t most, uint64_
 cdef int socket_send_quick(socket_t *self, msg_t *msg) noexcept nogil
 cdef int socket_recv_quick(socket_t *self, msg_t *msg, bint is_whole, bint *has_more) noexcept nogil
 cdef void socket_attend(socket_t *self) noexcept nogil
+
+# --- for the other half, _socket_gather -------------------------------------------------------------------------------------
+
+# locked. A whole message out without waiting and without a system call. 0 done; 1 done, and there is something to write; -EAGAIN:
+# not this way (nothing has changed).
+cdef int socket_try_send(socket_t *self, msg_t *msg) noexcept nogil
+# locked. Counts a send, at *now_us: whether it belongs to a flood, sends that follow one another closely, with no receive between,
+# or that had to wait.
+cdef bint socket_is_flooded(socket_t *self, uint64_t *now_us) noexcept nogil

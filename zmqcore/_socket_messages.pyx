@@ -25,23 +25,24 @@ cdef uint64_t socket_due(socket_t *self, bint is_send, int flags) noexcept nogil
     return zc_now_us() + <uint64_t>timeout_ms * 1000 if timeout_ms else 1
 
 
-cdef bint hand_over(socket_t *self) noexcept nogil:
-    # When to write: a single message at once, by the caller, for latency; in a flood the I/O thread takes what has gathered
-    # in large writes while the caller goes on. A flood is sends that follow one another closely, with no receive between, or
-    # that had to wait. Whether the I/O thread will write; when not, the caller is to call host_attend.
-    cdef uint64_t now_us
-    if not self.nest.is_nested or self.has_fd:
-        return False
-    now_us = zc_now_us()
-    if now_us - self.sent_us < FLOOD_GAP_US:
+cdef bint socket_is_flooded(socket_t *self, uint64_t *now_us) noexcept nogil:
+    now_us[0] = zc_now_us()
+    if now_us[0] - self.sent_us < FLOOD_GAP_US:
         if self.sends_in_row < FLOOD_SENDS_KEPT:
             self.sends_in_row += 1
-    elif now_us - self.sent_us < FLOOD_PAUSE_US:
+    elif now_us[0] - self.sent_us < FLOOD_PAUSE_US:
         self.sends_in_row //= 2     # the scheduler's doing, perhaps
     else:
         self.sends_in_row = 0
-    self.sent_us = now_us
-    if self.sends_in_row < FLOOD_SENDS:
+    self.sent_us = now_us[0]
+    return self.sends_in_row >= FLOOD_SENDS
+
+
+cdef bint hand_over(socket_t *self) noexcept nogil:
+    # When to write: a single message at once, by the caller, for latency; in a flood the I/O thread takes what has gathered
+    # in large writes while the caller goes on. Whether it will; when not, the caller is to call host_attend.
+    cdef uint64_t now_us
+    if not self.nest.is_nested or self.has_fd or not socket_is_flooded(self, &now_us):
         return False
     if self.is_driven:
         # What rang before and was not yet heard speaks for this one too.
@@ -179,24 +180,28 @@ cdef int socket_send_many(socket_t *self, batch_t *batch, uint32_t *sent, uint64
     return rc
 
 
+cdef int socket_try_send(socket_t *self, msg_t *msg) noexcept nogil:
+    cdef int rc
+    if (mailbox_has(self.host.mailbox) and not host_needs_attention(&self.host)) or socket_check(self) != 0 or (
+            not self.pattern.ops.can_send or self.outgoing.count
+            or (self.pattern.ops.is_strict and self.incoming_next < self.incoming.count)):
+        return -EAGAIN
+    rc = self.pattern.ops.check(&self.pattern, &msg.parts[0])
+    if rc == 0:
+        rc = self.pattern.ops.send(&self.pattern, msg)
+    if rc != 0:
+        return -EAGAIN
+    msg_clear(msg)
+    return 1 if host_needs_attention(&self.host) else 0
+
+
 cdef int socket_send_quick(socket_t *self, msg_t *msg) noexcept nogil:
     cdef int rc
     if pthread_mutex_trylock(&self.host.lock) != 0:
         return -EAGAIN
-    if (mailbox_has(self.host.mailbox) and not host_needs_attention(&self.host)) or socket_check(self) != 0 or (
-            not self.pattern.ops.can_send or self.outgoing.count
-            or (self.pattern.ops.is_strict and self.incoming_next < self.incoming.count)):
-        rc = -EAGAIN
-    else:
-        rc = self.pattern.ops.check(&self.pattern, &msg.parts[0])
-        if rc == 0:
-            rc = self.pattern.ops.send(&self.pattern, msg)
-        if rc != 0:
-            rc = -EAGAIN
-    if rc == 0:
-        msg_clear(msg)
-        if host_needs_attention(&self.host) and not hand_over(self):
-            rc = 1
+    rc = socket_try_send(self, msg)
+    if rc == 1 and hand_over(self):
+        rc = 0
     socket_leave(self)
     return rc
 

@@ -1,0 +1,644 @@
+"""zmqcore.asyncio: Context, Socket and Poller whose waiting is awaited, as in zmq.asyncio.
+
+No thread stands between the event loop and a socket. While somebody waits for a socket, the loop's thread has its
+driving seat: the socket's poll set is registered with the loop, which calls _Seat.on_ready when there is something to
+read, to write or to time out. While nobody waits, the I/O thread of the context drives: also when the loop is closed.
+
+A call that need not wait is done before it returns, and returns a Ready: it has a future's methods, but is none. Every
+READY_RUN_MAX (_limits.pxd) such calls the loop gets a turn, so that other tasks run beside a busy one. A call that has
+to wait returns a future. Waiting calls are served in their order.
+
+No message is lost by cancellation: one that was received for a task that is cancelled before it resumes goes back to
+the socket. This holds for `await`, asyncio.timeout() and asyncio.wait_for(); the result of a future that is done and
+that nobody awaits is in that future.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import pickle
+import weakref
+from collections import deque
+from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from . import _core
+from . import context as _context
+from . import poller as _poller
+from . import socket as _socket
+from ._core_asyncio import Ready, ready, recv_ready, send_ready, sit, stand, timeout_of, unrecv
+from ._frame import Frame
+from .constants import Errno, Flag, PollEvent
+from .errors import Again, ZMQError
+from .tracker import FINISHED
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+T = TypeVar("T")
+
+_DONTWAIT = int(Flag.DONTWAIT)
+
+# What a waiter tries again and again: None as long as it has to wait.
+_Attempt = Callable[[], "Ready[Any] | None"]
+
+# Attempts to sit down before the loop gets a turn; turns before it is asked only every millisecond, because another
+# thread stays inside a blocking call on the socket.
+_SIT_TRIES = 4
+_PATIENT_TURNS = 50
+_SHARED_LOOK_S = 0.001
+
+
+def _loop_now() -> asyncio.AbstractEventLoop:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.get_event_loop_policy().get_event_loop()
+
+
+def _failed(error: Exception) -> asyncio.Future[Any]:
+    """What failed at once fails where it is awaited."""
+    future: asyncio.Future[Any] = _loop_now().create_future()
+    future.set_exception(error)
+    return future
+
+
+def _over() -> None:
+    return None
+
+
+class _Waiter(asyncio.Future[Any]):
+    """The future of a call that waits in one of the queues of a seat."""
+
+    _timer: asyncio.TimerHandle | None = None
+    _got: Ready[Any] | None = None
+    _awaiters = 0
+    _is_taken_back = False
+
+    def __init__(self, seat: _Seat, attempt: _Attempt, load: Callable[[Any], Any] | None, is_poll: bool) -> None:
+        super().__init__(loop=seat.loop)
+        self._seat = seat
+        self._load = load
+        self._is_poll = is_poll
+        self.attempt = attempt
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        if not self.done():
+            self._asyncio_future_blocking = True
+            self._awaiters += 1
+            try:
+                yield self
+            except BaseException:
+                # The task was cancelled after the message had come for it.
+                if self._awaiters == 1:
+                    self._take_back()
+                raise
+            finally:
+                self._awaiters -= 1
+        # Whoever resumes has the message: nobody after it gives it back.
+        self._got = None
+        return self.result()
+
+    __iter__ = __await__
+
+    def _take_back(self) -> None:
+        got = self._got
+        self._got = None
+        if got is not None and got.give_back():
+            self._is_taken_back = True
+
+    def result(self) -> Any:
+        if self._is_taken_back:
+            raise asyncio.CancelledError
+        return super().result()
+
+    def cancelled(self) -> bool:
+        return self._is_taken_back or super().cancelled()
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        if not super().cancel(msg):
+            return False
+        self._end()
+        self._seat.prune()
+        return True
+
+    def _end(self) -> None:
+        # Whoever keeps the future does not keep the socket.
+        self.attempt = _over
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def start_timer(self, timeout_ms: float) -> None:
+        self._timer = self.get_loop().call_later(timeout_ms / 1000, self._expire)
+
+    def _expire(self) -> None:
+        if self.done():
+            return
+        self._end()
+        if self._is_poll:
+            self.set_result(0)
+        else:
+            self.set_exception(Again())
+        self._seat.prune()
+
+    def fulfil(self, got: Ready[Any]) -> None:
+        """Ends the wait with what the attempt gave."""
+        self._end()
+        try:
+            value = got.result() if self._load is None else self._load(got.result())
+        except Exception as error:
+            self.set_exception(error)
+        else:
+            self._got = got
+            self.set_result(value)
+
+    def fail(self, error: Exception) -> None:
+        self._end()
+        self.set_exception(error)
+
+
+def _on_ready(reference: weakref.ref[_Seat]) -> None:
+    # The loop keeps neither a seat nor its socket alive.
+    seat = reference()
+    if seat is not None:
+        seat.on_ready()
+
+
+class _Seat:
+    """The driving seat of one socket, for an event loop, with the queues of those who wait.
+
+    is_seated: the loop's thread drives the socket, and whatever happens to it makes its fd readable; true while
+    somebody waits. The fd stays registered afterwards, because most waits are followed by another one; the loop's first
+    needless call ends that.
+    """
+
+    loop: asyncio.AbstractEventLoop | None = None
+    is_seated = False
+    _fd = -1
+    _turns = 0
+    _is_retrying = False
+
+    def __init__(self, socket: _core.Socket) -> None:
+        self._socket = weakref.ref(socket)
+        self.recvs: deque[_Waiter] = deque()
+        self.sends: deque[_Waiter] = deque()
+        self.polls: deque[_Waiter] = deque()
+
+    @property
+    def has_waiters(self) -> bool:
+        return bool(self.recvs or self.sends or self.polls)
+
+    def wait(
+        self, queue: deque[_Waiter], attempt: _Attempt, timeout_ms: float, load: Callable[[Any], Any] | None = None
+    ) -> _Waiter:
+        """The future of an attempt that has just failed. timeout_ms < 0: for ever."""
+        loop = _loop_now()
+        if loop is not self.loop:
+            self._move(loop)
+        waiter = _Waiter(self, attempt, load, queue is self.polls)
+        queue.append(waiter)
+        if timeout_ms >= 0:
+            waiter.start_timer(timeout_ms)
+        if not self.is_seated:
+            self._sit()
+        return waiter
+
+    def on_ready(self) -> None:
+        """The loop's turn: the socket's poll set is readable, or it was not possible to sit down before."""
+        socket = self._socket()
+        self._is_retrying = False
+        if socket is None:
+            return
+        self._stand(True)
+        if not self.has_waiters:
+            self._unregister()
+            return
+        self._serve()
+        if self.has_waiters:
+            self._sit()
+
+    def wake_soon(self) -> None:
+        """A message has come back: somebody may be waiting for it."""
+        if self.has_waiters and self.loop is not None and not self.loop.is_closed():
+            self.loop.call_soon(_on_ready, weakref.ref(self))
+
+    def prune(self) -> None:
+        """Somebody has left: nobody drives for those who are gone."""
+        for queue in (self.recvs, self.sends, self.polls):
+            while queue and queue[0].done():
+                queue.popleft()
+            while queue and queue[-1].done():
+                queue.pop()
+        if not self.has_waiters:
+            self._stand()
+
+    def close(self) -> None:
+        """Cancels who waits and leaves the loop."""
+        waiters = [*self.recvs, *self.sends, *self.polls]
+        for queue in (self.recvs, self.sends, self.polls):
+            queue.clear()
+        self._stand()
+        self._unregister()
+        if self.loop is not None and not self.loop.is_closed():
+            for waiter in waiters:
+                waiter.cancel()
+
+    def _move(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self.has_waiters and self.loop is not None and self.loop.is_running():
+            raise RuntimeError("another event loop waits for this socket")
+        self.close()
+        self.loop = loop
+
+    def _serve(self) -> None:
+        for queue in (self.recvs, self.sends):
+            while queue:
+                waiter = queue[0]
+                if waiter.done():
+                    queue.popleft()
+                    continue
+                try:
+                    got = waiter.attempt()
+                except Exception as error:
+                    queue.popleft()
+                    waiter.fail(error)
+                    continue
+                if got is None:
+                    break
+                queue.popleft()
+                waiter.fulfil(got)
+        # Several may wait for the same events, or for different ones.
+        for _ in range(len(self.polls)):
+            waiter = self.polls.popleft()
+            if waiter.done():
+                continue
+            try:
+                got = waiter.attempt()
+            except Exception as error:
+                waiter.fail(error)
+                continue
+            if got is None:
+                self.polls.append(waiter)
+            else:
+                waiter.fulfil(got)
+
+    def _sit(self) -> None:
+        socket = self._socket()
+        if socket is None:
+            return
+        for _ in range(_SIT_TRIES):
+            try:
+                fd, self.is_seated, may_sleep = sit(socket)
+            except (ZMQError, MemoryError) as error:
+                self._fail_all(error)
+                return
+            if not self.is_seated:
+                break
+            # What came before the seat was taken has rung nowhere.
+            self._serve()
+            if not self.has_waiters:
+                self._stand()
+                return
+            if may_sleep:
+                self._turns = 0
+                self._register(fd)
+                return
+            self._stand(True)
+        # The I/O thread is at work on it, for some microseconds, or another thread blocks in a call.
+        self._turns += 1
+        if not self._is_retrying and self.loop is not None:
+            self._is_retrying = True
+            if self._turns < _PATIENT_TURNS:
+                self.loop.call_soon(_on_ready, weakref.ref(self))
+            else:
+                self.loop.call_later(_SHARED_LOOK_S, _on_ready, weakref.ref(self))
+
+    def _stand(self, has_events: bool = False) -> None:
+        socket = self._socket()
+        if self.is_seated and socket is not None:
+            self.is_seated = False
+            with contextlib.suppress(ZMQError):  # a forked child leaves the seat to its parent
+                stand(socket, has_events)
+
+    def _fail_all(self, error: Exception) -> None:
+        # ETERM and ENOTSOCK come from the attempts themselves; the others had no descriptors or memory to sit down.
+        self._serve()
+        for queue in (self.recvs, self.sends, self.polls):
+            while queue:
+                waiter = queue.popleft()
+                if not waiter.done():
+                    waiter.fail(error)
+
+    def _register(self, fd: int) -> None:
+        if self._fd != fd and self.loop is not None:
+            self.loop.add_reader(fd, _on_ready, weakref.ref(self))
+            self._fd = fd
+
+    def _unregister(self) -> None:
+        if self._fd >= 0 and self.loop is not None and not self.loop.is_closed():
+            self.loop.remove_reader(self._fd)
+        self._fd = -1
+
+
+def _kept(data: Any) -> Any:
+    """The data as it is now, for a send that has to wait."""
+    return data if isinstance(data, (bytes, Frame)) else bytes(memoryview(data))
+
+
+class Socket(_socket.Socket):
+    """A socket whose send, recv and poll methods return awaitables. Context.socket() makes one.
+
+    All else is as in zmqcore.Socket and returns at once. It belongs to the thread of the event loop that uses it, and
+    may be used in another loop when that one has ended. close() cancels whatever waits.
+    """
+
+    _seat: _Seat | None = None
+    _recvs: deque[_Waiter]
+    _sends: deque[_Waiter]
+    # Messages that came back while another one is received part by part.
+    _returned: deque[list[Any]]
+
+    def __init__(self, context: _core.Context, socket_type: int, **kwargs: Any) -> None:
+        super().__init__(context, socket_type, **kwargs)  # type: ignore[arg-type]
+        self._seat = seat = _Seat(self)
+        self._recvs = seat.recvs
+        self._sends = seat.sends
+        self._returned = deque()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self, linger: int | None = None) -> None:
+        """Closes the socket; never blocks. Cancels whatever waits for it."""
+        if self._seat is not None:
+            self._seat.close()
+        super().close(linger)
+
+    # --- receiving -------------------------------------------------------------------------------------------------
+
+    def recv(self, flags: int = 0, copy: bool = True, track: bool = False) -> Awaitable[Any]:  # type: ignore[override]
+        """Receives one part: bytes, or a Frame when copy is False."""
+        if not (flags or self._recvs or self._returned):
+            try:
+                got = recv_ready(self, False, copy)
+            except Exception as error:
+                return _failed(error)
+            if got is not None:
+                return got
+        return self._receive(flags, False, copy)
+
+    def recv_multipart(  # type: ignore[override]
+        self, flags: int = 0, copy: bool = True, track: bool = False
+    ) -> Awaitable[list[Any]]:
+        """Receives a whole message, or what is left of it: a list of bytes, or of Frames when copy is False."""
+        if not (flags or self._recvs or self._returned):
+            try:
+                got = recv_ready(self, True, copy)
+            except Exception as error:
+                return _failed(error)
+            if got is not None:
+                return got
+        return self._receive(flags, True, copy)
+
+    def recv_into(  # type: ignore[override]
+        self, buffer: Any, /, *, nbytes: int = 0, flags: int = 0
+    ) -> Awaitable[int]:
+        """Receives one part into a writable buffer; the size of the message, which may be more than what is stored."""
+
+        def store(frame: Frame) -> int:
+            with memoryview(buffer) as view, view.cast("B") as room:
+                count = min(len(frame), nbytes or len(room), len(room))
+                room[:count] = frame.buffer[:count]
+            return len(frame)
+
+        return self._receive(flags, False, False, store)
+
+    def recv_string(self, flags: int = 0, encoding: str = "utf-8") -> Awaitable[str]:  # type: ignore[override]
+        """Receives one part and decodes it."""
+        return self._receive(flags, False, True, lambda message: message.decode(encoding))
+
+    def recv_json(self, flags: int = 0, **kwargs: Any) -> Awaitable[Any]:
+        """Receives one part as JSON; keyword arguments go to json.loads()."""
+        return self._receive(flags, False, True, lambda message: json.loads(message, **kwargs))
+
+    def recv_pyobj(self, flags: int = 0) -> Awaitable[Any]:
+        """Receives one part and unpickles it: this runs whatever the sender wants, so trust the sender."""
+        return self._receive(flags, False, True, pickle.loads)
+
+    def recv_serialized(  # type: ignore[override]
+        self, deserialize: Callable[[list[Any]], T], flags: int = 0, copy: bool = True
+    ) -> Awaitable[T]:
+        """deserialize(parts) of the next message."""
+        return self._receive(flags, True, copy, deserialize)
+
+    recv_unicode = recv_string  # type: ignore[assignment]
+
+    def _receive(
+        self, flags: int, is_whole: bool, copy: bool, load: Callable[[Any], Any] | None = None
+    ) -> Awaitable[Any]:
+        try:
+            if flags & _DONTWAIT or not self._recvs:
+                got = self._take(is_whole, copy)
+                if got is not None:
+                    return got if load is None else got.decoded(load)
+            due_ms = timeout_of(self, False)
+            if flags & _DONTWAIT or due_ms == 0:
+                raise Again()
+            assert self._seat is not None
+            return self._seat.wait(self._recvs, partial(self._take, is_whole, copy), due_ms, load)
+        except Exception as error:
+            return _failed(error)
+
+    def _take(self, is_whole: bool, copy: bool) -> Ready[Any] | None:
+        got = recv_ready(self, is_whole, copy)
+        if self._returned and unrecv(self, self._returned[0], False):
+            self._returned.popleft()
+        return got
+
+    def _take_back(self, message: Any, more: bool) -> None:
+        # Called by a Ready or a _Waiter whose task was cancelled. Those that came back before are received before.
+        is_begun = more and not isinstance(message, list)
+        parts = message if isinstance(message, list) else [message]
+        try:
+            if (self._returned and not is_begun) or not unrecv(self, parts, is_begun):
+                self._returned.append(parts)
+        except ZMQError:
+            return  # closed, or the context has ended: nobody will receive it
+        if self._seat is not None:
+            self._seat.wake_soon()
+
+    # --- sending ---------------------------------------------------------------------------------------------------
+
+    def send(  # type: ignore[override]
+        self, data: Any, flags: int = 0, copy: bool = True, track: bool = False
+    ) -> Awaitable[Any]:
+        """Sends one part: bytes, any contiguous buffer, or a Frame. Sends also when the result is not awaited."""
+        if copy and not (flags or self._sends):
+            try:
+                done = send_ready(self, data, 0, False)
+            except Exception as error:
+                return _failed(error)
+            if done is not None:
+                return done
+        return self._send(data, flags, False, copy)
+
+    def send_multipart(  # type: ignore[override]
+        self, msg_parts: Iterable[Any], flags: int = 0, copy: bool = True, track: bool = False
+    ) -> Awaitable[Any]:
+        """Sends a whole message, given as an iterable of parts, in one piece. Sends also when it is not awaited."""
+        try:
+            parts = list(msg_parts)
+            if not parts:
+                raise ValueError("a message needs at least one part")
+        except Exception as error:
+            return _failed(error)
+        return self._send(parts, flags, True, copy)
+
+    def _send(self, data: Any, flags: int, is_whole: bool, copy: bool) -> Awaitable[Any]:
+        result = None if copy else (lambda _: FINISHED)
+        try:
+            if flags & _DONTWAIT or not self._sends:
+                done = send_ready(self, data, flags, is_whole)
+                if done is not None:
+                    return done if result is None else done.decoded(result)
+            due_ms = timeout_of(self, True)
+            if flags & _DONTWAIT or due_ms == 0:
+                raise Again()
+            kept = [_kept(part) for part in data] if is_whole else _kept(data)
+            assert self._seat is not None
+            attempt = partial(send_ready, self, kept, flags, is_whole)
+            return self._seat.wait(self._sends, attempt, due_ms, result)
+        except Exception as error:
+            return _failed(error)
+
+    if TYPE_CHECKING:
+
+        def send_string(  # type: ignore[override]
+            self, u: str, flags: int = 0, copy: bool = True, encoding: str = "utf-8", **kwargs: Any
+        ) -> Awaitable[Any]: ...
+
+        def send_json(self, obj: Any, flags: int = 0, **kwargs: Any) -> Awaitable[Any]: ...  # type: ignore[override]
+
+        def send_pyobj(  # type: ignore[override]
+            self, obj: Any, flags: int = 0, protocol: int = pickle.DEFAULT_PROTOCOL, **kwargs: Any
+        ) -> Awaitable[Any]: ...
+
+        def send_serialized(  # type: ignore[override]
+            self, msg: T, serialize: Callable[[T], Sequence[Any]], flags: int = 0, copy: bool = True, **kwargs: Any
+        ) -> Awaitable[Any]: ...
+
+    # --- polling ---------------------------------------------------------------------------------------------------
+
+    def poll(  # type: ignore[override]
+        self, timeout: float | None = None, flags: int = PollEvent.POLLIN
+    ) -> Awaitable[int]:
+        """Waits up to timeout milliseconds (None or negative: for ever); the events that are there, or 0."""
+        timeout_ms = -1 if timeout is None or timeout < 0 else timeout
+        if self.closed:
+            return _failed(ZMQError(Errno.ENOTSUP))
+        try:
+            events = _core.Socket.poll(self, 0, flags)
+            if events or timeout_ms == 0:
+                return ready(events)
+            assert self._seat is not None
+            return self._seat.wait(self._seat.polls, partial(self._look, flags), timeout_ms)
+        except Exception as error:
+            return _failed(error)
+
+    def _look(self, flags: int) -> Ready[int] | None:
+        events = _core.Socket.poll(self, 0, flags)
+        return ready(events) if events else None
+
+
+class Context(_context.Context):
+    """As zmqcore.Context, with sockets of this module."""
+
+    _socket_class = Socket
+
+    if TYPE_CHECKING:
+
+        def socket(  # type: ignore[override]
+            self, socket_type: int, socket_class: Callable[..., Any] | None = None, **kwargs: Any
+        ) -> Socket: ...
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        """Closes every open socket. Termination waits for LINGER in a thread, so that the loop goes on."""
+        for socket in self._open_sockets():
+            socket.close()
+        await asyncio.get_running_loop().run_in_executor(None, self.term)
+
+
+class Poller(_poller.Poller):
+    """A Poller whose poll() is awaited. Takes sockets of this module, plain ones, and descriptors."""
+
+    def poll(self, timeout: float | None = -1) -> Awaitable[list[tuple[Any, int]]]:  # type: ignore[override]
+        """The ready ones with their events; timeout in milliseconds, None or negative: for ever."""
+        try:
+            found = super().poll(0)
+            if found or timeout == 0 or not self._events:
+                return ready(found)
+            return self._wait(-1 if timeout is None else timeout)
+        except Exception as error:
+            return _failed(error)
+
+    def _wait(self, timeout_ms: float) -> asyncio.Future[list[tuple[Any, int]]]:
+        loop = _loop_now()
+        outcome: asyncio.Future[list[tuple[Any, int]]] = loop.create_future()
+        undo: list[Callable[[], object]] = []
+        items = self.sockets
+
+        def look() -> None:
+            if outcome.done():
+                return
+            try:
+                found = _poller.zmq_poll(items, 0)
+            except Exception as error:
+                outcome.set_exception(error)
+                return
+            if found:
+                outcome.set_result(found)
+
+        def expire() -> None:
+            if not outcome.done():
+                outcome.set_result([])
+
+        def leave(_: object) -> None:
+            for step in undo:
+                step()
+
+        outcome.add_done_callback(leave)
+        try:
+            for target, events in items:
+                if isinstance(target, _core.Socket):
+                    own = getattr(target, "_seat", None)
+                    seat = own or _Seat(target)
+                    # Looks whenever something has happened to the socket, and waits on until it is cancelled.
+                    waiter = seat.wait(seat.polls, look, -1)
+                    undo.append(waiter.cancel if own else seat.close)
+                else:
+                    fd = target if isinstance(target, int) else target.fileno()
+                    if events & PollEvent.POLLIN:
+                        loop.add_reader(fd, look)
+                        undo.append(partial(loop.remove_reader, fd))
+                    if events & PollEvent.POLLOUT:
+                        loop.add_writer(fd, look)
+                        undo.append(partial(loop.remove_writer, fd))
+            if timeout_ms >= 0:
+                undo.append(loop.call_later(timeout_ms / 1000, expire).cancel)
+        except BaseException:
+            leave(None)
+            outcome.cancel()
+            raise
+        return outcome
+
+
+__all__ = ["Context", "Poller", "Socket"]
