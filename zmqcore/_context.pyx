@@ -1,5 +1,5 @@
 # zmqcore/_context.pyx -- see the door.
-from libc.stdint cimport int32_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint64_t
 from zmqcore._limits cimport CPUS_MAX, MAX_SOCKETS_DEFAULT, SOCKET_LIMIT
 from zmqcore._link cimport link_join, link_ref, link_unref
 from zmqcore._message cimport store_ref, store_unref

@@ -50,6 +50,7 @@ cdef struct host_t:
     uint32_t engine_count
     engine_t *attention         # queue: new output to write, or input to resume
     engine_t *attention_last
+    mailbox_t *sleeper          # of an inproc peer, counted: to be woken without the lock; NULL none
     engine_t *dead
     monitor_t monitor           # what happens to the connections
     uint32_t turns              # dispatches and system calls under way: the dead are kept
@@ -156,13 +157,15 @@ cdef int host_open(host_t *self) noexcept nogil
 cdef uint32_t host_random(host_t *self) noexcept nogil
 # Handles what poller_wait returned, then timers, then host_attend. UNLOCKS.
 cdef void host_dispatch(host_t *self, ready_t *ready, int count) noexcept nogil
-# Writes the output and resumes the input of engines that asked for it. UNLOCKS.
+# Writes the output and resumes the input of engines that asked for it; wakes an inproc peer. UNLOCKS.
 cdef void host_attend(host_t *self) noexcept nogil
+# Wakes an inproc peer at once.
+cdef void host_wake(host_t *self) noexcept nogil
 # Frees the dead when nobody can point to them.
 cdef void host_bury(host_t *self) noexcept nogil
 
 cdef inline bint host_needs_attention(const host_t *self) noexcept nogil:
-    return self.attention != NULL
+    return self.attention != NULL or self.sleeper != NULL
 
 # --- life of an engine ---------------------------------------------------------------------------------------------------
 

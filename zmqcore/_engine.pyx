@@ -31,8 +31,8 @@ from zmqcore._pipe cimport (
     pipe_has_reopened, pipe_init, pipe_is_full, pipe_pop, pipe_sent,
 )
 from zmqcore._reactor cimport (
-    REACTOR_FAILED, REACTOR_IN, REACTOR_OUT, mailbox_disarm, mailbox_new, mailbox_open, mailbox_unref, poller_close,
-    poller_open, poller_unwatch, poller_watch, timers_cancel, timers_fini, timers_init, timers_reserve, timers_run,
+    REACTOR_FAILED, REACTOR_IN, REACTOR_OUT, mailbox_heard, mailbox_new, mailbox_open, mailbox_t, mailbox_unref,
+    mailbox_wake, poller_close, poller_open, poller_unwatch, poller_watch, timers_cancel, timers_fini, timers_init, timers_reserve, timers_run,
     timers_set, timers_unreserve,
 )
 from zmqcore._sys cimport (
@@ -83,13 +83,14 @@ cdef void host_fini(host_t *self) noexcept nogil:
     monitor_fini(&self.monitor)
     timers_fini(&self.timers)
     poller_close(&self.poller)
+    host_wake(self)
     mailbox_unref(self.mailbox)
     pthread_mutex_destroy(&self.lock)
 
 
 cdef void host_on_ring(void *arg, uint32_t events) noexcept nogil:
     # The posts themselves are taken by the socket, which looks at its mailbox on every entry.
-    mailbox_disarm((<host_t *>arg).mailbox)
+    mailbox_heard((<host_t *>arg).mailbox)
 
 
 cdef int host_open(host_t *self) noexcept nogil:
@@ -133,9 +134,36 @@ cdef void host_dispatch(host_t *self, ready_t *ready, int count) noexcept nogil:
     host_bury(self)
 
 
+cdef void host_wake(host_t *self) noexcept nogil:
+    if self.sleeper != NULL:
+        mailbox_wake(self.sleeper)
+        mailbox_unref(self.sleeper)
+        self.sleeper = NULL
+
+
+cdef void owe_wake(host_t *self, mailbox_t *sleeper) noexcept nogil:
+    # Takes the count over. Who is woken under our lock (or with the GIL) would run into it.
+    if sleeper == NULL:
+        return
+    host_wake(self)
+    self.sleeper = sleeper
+
+
+cdef void pay_wake(host_t *self) noexcept nogil:
+    # UNLOCKS.
+    cdef mailbox_t *sleeper = self.sleeper
+    self.sleeper = NULL
+    pthread_mutex_unlock(&self.lock)
+    mailbox_wake(sleeper)
+    mailbox_unref(sleeper)
+    pthread_mutex_lock(&self.lock)
+
+
 cdef void host_attend(host_t *self) noexcept nogil:
     cdef engine_t *engine
     self.turns += 1
+    if self.sleeper != NULL:
+        pay_wake(self)
     while self.attention != NULL:
         engine = self.attention
         self.attention = engine.next_attention
@@ -732,9 +760,12 @@ cdef bint engine_writable(engine_t *self) noexcept nogil:
 
 
 cdef int engine_push(engine_t *self, const msg_t *msg) noexcept nogil:
+    cdef mailbox_t *sleeper
     cdef int rc
     if self.link != NULL:
-        return link_push(self.link, self.side, msg)
+        rc = link_push(self.link, self.side, msg, &sleeper)
+        owe_wake(self.host, sleeper)
+        return rc
     if self.host.options.conflate:
         pipe_clear(&self.latest)
         rc = pipe_append(&self.latest, msg)
@@ -752,9 +783,11 @@ cdef bint engine_readable(engine_t *self) noexcept nogil:
 
 
 cdef int engine_pop(engine_t *self, msg_t *msg) noexcept nogil:
+    cdef mailbox_t *sleeper
     cdef int rc
     if self.link != NULL:
-        rc = link_pop(self.link, self.side, msg)
+        rc = link_pop(self.link, self.side, msg, &sleeper)
+        owe_wake(self.host, sleeper)
     else:
         rc = pipe_pop(&self.inbound, msg)
         if rc == 0 and self.is_in_stalled and pipe_has_reopened(&self.inbound):
@@ -783,6 +816,7 @@ cdef int engine_subscribe(engine_t *self, bint is_subscribe, const uint8_t *topi
 
 cdef int subscribe_linked(engine_t *self, bint is_subscribe, const uint8_t *topic, size_t size) noexcept nogil:
     cdef msg_t msg
+    cdef mailbox_t *sleeper
     cdef uint8_t *body = <uint8_t *>malloc(size + 1)
     cdef int rc
     if body == NULL:
@@ -794,7 +828,8 @@ cdef int subscribe_linked(engine_t *self, bint is_subscribe, const uint8_t *topi
     rc = msg_push_copy(&msg, body, size + 1)
     free(body)
     if rc == 0:
-        rc = link_push(self.link, self.side, &msg)
+        rc = link_push(self.link, self.side, &msg, &sleeper)
+        owe_wake(self.host, sleeper)
     msg_fini(&msg)
     return rc
 

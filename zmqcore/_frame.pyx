@@ -12,7 +12,7 @@ from zmqcore._message cimport (
 from zmqcore._pin cimport pin_buffer
 from zmqcore._sys cimport EINVAL, memcpy, zc_load
 
-from zmqcore.tracker import COPY_THRESHOLD, FINISHED, MessageTracker, Released
+from zmqcore import tracker as _tracker
 
 
 cdef class Frame:
@@ -29,13 +29,13 @@ cdef class Frame:
         cdef store_t *store = NULL
         if self._store != NULL:
             return                  # somebody may hold a buffer of what is here
-        self._tracker = FINISHED if track else None
+        self._tracker = _tracker.FINISHED if track else None
         if data is None:
             return
         if isinstance(data, str):
             raise TypeError("Unicode strings are not allowed. Only: bytes, buffer interfaces.")
         if copy is None:
-            share_bytes = COPY_THRESHOLD if copy_threshold is None else copy_threshold
+            share_bytes = _tracker.COPY_THRESHOLD if copy_threshold is None else copy_threshold
         else:
             share_bytes = <size_t>SHARE_NONE if copy else 0
         PyObject_GetBuffer(data, &view, PyBUF_CONTIG_RO)
@@ -46,10 +46,10 @@ cdef class Frame:
                     raise MemoryError()
                 memcpy(store.data, view.buf, view.len)
             else:
-                event = Released() if track else None
+                event = _tracker.Released() if track else None
                 store = pin_buffer(data, event)
                 if track:
-                    self._tracker = MessageTracker(event)
+                    self._tracker = _tracker.MessageTracker(event)
         finally:
             PyBuffer_Release(&view)
         self._store = store

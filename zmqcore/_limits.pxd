@@ -44,6 +44,13 @@ cdef enum:
     FLOOD_PAUSE_US = 1000
     FLOOD_SENDS = 8
     FLOOD_SENDS_KEPT = 64
+    # A thread that waits for an inproc peer looks again and again for so long before it sleeps, while that has paid (SPINS_*): an
+    # answer within the process is here sooner than a sleeper wakes up. Each time that it did counts for one, at most SPINS_KEPT; one
+    # that did not takes SPINS_LOST, and with none left the next SPINS_REST waits sleep at once.
+    INPROC_SPIN_US = 20
+    SPINS_KEPT = 4
+    SPINS_LOST = 4
+    SPINS_REST = 16
     # How long the I/O thread lets messages gather in a flood, before it writes again.
     FLOOD_NAP_US = 50
 

@@ -51,8 +51,9 @@ cdef bint link_is_joined(link_t *self) noexcept nogil
 cdef bint link_is_abandoned(link_t *self, int side) noexcept nogil
 
 cdef bint link_writable(link_t *self, int side) noexcept nogil
-# 0; -ENOMEM. No bound is checked: ask link_writable first.
-cdef int link_push(link_t *self, int side, const msg_t *msg) noexcept nogil
+# 0; -ENOMEM. No bound is checked: ask link_writable first. *sleeper: NULL, or the counted mailbox of the other side, for which
+# mailbox_wake has to follow.
+cdef int link_push(link_t *self, int side, const msg_t *msg, mailbox_t **sleeper) noexcept nogil
 cdef bint link_readable(link_t *self, int side) noexcept nogil
 # As pipe_pop; the other side is posted to when this reopens a full pipe.
-cdef int link_pop(link_t *self, int side, msg_t *msg) noexcept nogil
+cdef int link_pop(link_t *self, int side, msg_t *msg, mailbox_t **sleeper) noexcept nogil

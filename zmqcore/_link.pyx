@@ -4,7 +4,7 @@ from zmqcore._message cimport msg_t, store_ref, store_t, store_unref
 from zmqcore._pipe cimport (
     pipe_append, pipe_drop, pipe_fini, pipe_has_reopened, pipe_init, pipe_is_full, pipe_pop, pipe_t,
 )
-from zmqcore._reactor cimport mailbox_post, mailbox_ref, mailbox_t, mailbox_unref
+from zmqcore._reactor cimport mailbox_post, mailbox_ref, mailbox_t, mailbox_unref, mailbox_wake
 from zmqcore._sys cimport (
     calloc, free, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock, zc_add,
 )
@@ -72,17 +72,30 @@ cdef void link_keep_newest(pipe_t *pipe) noexcept nogil:
         pipe_drop(pipe)
 
 
-cdef void link_post(link_t *self, int side) noexcept nogil:
-    # Under self.lock. The count for the post is given up by whoever takes it.
+cdef mailbox_t *link_post(link_t *self, int side) noexcept nogil:
+    # Under self.lock. The count for the post is given up by whoever takes it. The mailbox, counted, when it has to be woken.
+    cdef bint is_asleep = False
     if self.mailboxes[side] == NULL or self.is_gone[side]:
-        return
+        return NULL
     link_ref(self)
-    if mailbox_post(self.mailboxes[side], &self.posts[side]) <= 0:
+    if mailbox_post(self.mailboxes[side], &self.posts[side], &is_asleep) <= 0:
         zc_add(&self.refs, -1)      # never the last: the caller holds one
+    if not is_asleep:
+        return NULL
+    mailbox_ref(self.mailboxes[side])
+    return self.mailboxes[side]
+
+
+cdef void wake(mailbox_t *sleeper) noexcept nogil:
+    if sleeper != NULL:
+        mailbox_wake(sleeper)
+        mailbox_unref(sleeper)
 
 
 cdef int link_join(link_t *self, mailbox_t *binder, uint32_t sndhwm, uint32_t rcvhwm, bint is_conflated,
                    store_t *own_id) noexcept nogil:
+    cdef mailbox_t *sleeper
+    cdef bint is_binder_asleep = False
     cdef int rc
     pthread_mutex_lock(&self.lock)
     link_enter(self, LINK_BINDER, binder, sndhwm, rcvhwm, is_conflated, own_id)
@@ -92,21 +105,26 @@ cdef int link_join(link_t *self, mailbox_t *binder, uint32_t sndhwm, uint32_t rc
     if self.is_conflated[LINK_BINDER]:
         link_keep_newest(&self.pipes[LINK_BINDER])
     link_ref(self)
-    rc = mailbox_post(binder, &self.posts[LINK_BINDER])
+    rc = mailbox_post(binder, &self.posts[LINK_BINDER], &is_binder_asleep)
     if rc <= 0:
         zc_add(&self.refs, -1)
         self.is_gone[LINK_BINDER] = True
     # The bound has grown: a connector that waited for room may go on.
-    link_post(self, LINK_CONNECTOR)
+    sleeper = link_post(self, LINK_CONNECTOR)
     pthread_mutex_unlock(&self.lock)
+    wake(sleeper)
+    if is_binder_asleep:
+        mailbox_wake(binder)
     return 0 if rc > 0 else rc
 
 
 cdef void link_leave(link_t *self, int side) noexcept nogil:
+    cdef mailbox_t *sleeper
     pthread_mutex_lock(&self.lock)
     self.is_gone[side] = True
-    link_post(self, 1 - side)
+    sleeper = link_post(self, 1 - side)
     pthread_mutex_unlock(&self.lock)
+    wake(sleeper)
 
 
 cdef bint link_is_joined(link_t *self) noexcept nogil:
@@ -133,9 +151,10 @@ cdef bint link_writable(link_t *self, int side) noexcept nogil:
     return not is_full
 
 
-cdef int link_push(link_t *self, int side, const msg_t *msg) noexcept nogil:
+cdef int link_push(link_t *self, int side, const msg_t *msg, mailbox_t **sleeper) noexcept nogil:
     cdef int reader = 1 - side
     cdef int rc
+    sleeper[0] = NULL
     pthread_mutex_lock(&self.lock)
     if self.is_gone[reader]:
         pthread_mutex_unlock(&self.lock)
@@ -145,7 +164,7 @@ cdef int link_push(link_t *self, int side, const msg_t *msg) noexcept nogil:
     if rc == 0 and self.is_conflated[reader]:
         link_keep_newest(&self.pipes[reader])
     if rc == 0 and self.pipes[reader].msgs == 1:
-        link_post(self, reader)
+        sleeper[0] = link_post(self, reader)
     pthread_mutex_unlock(&self.lock)
     return rc
 
@@ -158,11 +177,12 @@ cdef bint link_readable(link_t *self, int side) noexcept nogil:
     return has_some
 
 
-cdef int link_pop(link_t *self, int side, msg_t *msg) noexcept nogil:
+cdef int link_pop(link_t *self, int side, msg_t *msg, mailbox_t **sleeper) noexcept nogil:
     cdef int rc
+    sleeper[0] = NULL
     pthread_mutex_lock(&self.lock)
     rc = pipe_pop(&self.pipes[side], msg)
     if rc == 0 and self.pipes[side].is_full and pipe_has_reopened(&self.pipes[side]):
-        link_post(self, 1 - side)
+        sleeper[0] = link_post(self, 1 - side)
     pthread_mutex_unlock(&self.lock)
     return rc

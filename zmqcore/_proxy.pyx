@@ -21,8 +21,8 @@ from zmqcore._socket cimport (
 )
 from zmqcore._stats cimport peer_stats_t, socket_stats
 from zmqcore._sys cimport (
-    EAGAIN, EFSM, EINTR, EINVAL, ENOTSUP, memcmp, memset, pthread_mutex_lock, pthread_mutex_unlock, strlen, zc_load,
-    zc_load_u64, zc_now_us, zc_swap,
+    EAGAIN, EFSM, EINTR, EINVAL, ENOTSUP, memcmp, memset, pthread_mutex_lock, pthread_mutex_unlock, sched_yield,
+    strlen, zc_load, zc_load_u64, zc_now_us, zc_swap,
 )
 
 cdef enum:
@@ -571,6 +571,7 @@ cdef bint spin(proxy_t *self, const int *fds) noexcept nogil:
         return False
     until_us = zc_now_us() + spin_us
     while not is_due and zc_now_us() < until_us:
+        sched_yield()               # the peer may be waiting for this processor
         is_due = poller_wait_fds(fds, self.count, 0, self.is_due) > 0
         for i in range(self.count):
             if mailbox_has(self.sockets[i].host.mailbox):

@@ -103,15 +103,18 @@ cdef void mailbox_unref(mailbox_t *self) noexcept nogil
 cdef int mailbox_open(mailbox_t *self) noexcept nogil
 # Refuses posts from now on and hands out those that were queued.
 cdef post_t *mailbox_close(mailbox_t *self) noexcept nogil
-# Any thread. 1 queued now; 0 was queued already; -ENOENT closed (the post is not kept).
-cdef int mailbox_post(mailbox_t *self, post_t *post) noexcept nogil
+# Any thread. 1 queued now; 0 was queued already; -ENOENT closed (the post is not kept). is_asleep: mailbox_wake has to follow, when
+# no lock is held that the owner may want: it runs at once, perhaps in our place.
+cdef int mailbox_post(mailbox_t *self, post_t *post, bint *is_asleep) noexcept nogil
+cdef void mailbox_wake(mailbox_t *self) noexcept nogil
 # Any thread: wakes the owner without a post.
 cdef void mailbox_ring(mailbox_t *self) noexcept nogil
 # Announces sleep. Whether the owner may sleep (nothing came); when not, it is not armed.
 cdef bint mailbox_arm(mailbox_t *self) noexcept nogil
-# After the sleep: no more wake-ups through fd, and fd is drained if it was used. A ring may write fd just after that; so the
-# owner calls it again when the watch reports fd, or it would be woken for ever.
+# After the sleep: no more wake-ups through fd. One may be on its way, and be reported by the watch in this wait or the next one:
+# mailbox_heard is for that.
 cdef void mailbox_disarm(mailbox_t *self) noexcept nogil
+cdef void mailbox_heard(mailbox_t *self) noexcept nogil
 # All posts, oldest first, linked by next; clears pending. A post may be queued again from here on, so the taker has to walk
 # to the end before it takes again.
 cdef post_t *mailbox_take(mailbox_t *self) noexcept nogil

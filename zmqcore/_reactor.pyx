@@ -328,8 +328,9 @@ cdef post_t *mailbox_close(mailbox_t *self) noexcept nogil:
     return head
 
 
-cdef int mailbox_post(mailbox_t *self, post_t *post) noexcept nogil:
+cdef int mailbox_post(mailbox_t *self, post_t *post, bint *is_asleep) noexcept nogil:
     cdef int rc = 1
+    is_asleep[0] = False
     pthread_mutex_lock(&self.lock)
     if not self.is_open:
         rc = -ENOENT
@@ -345,14 +346,22 @@ cdef int mailbox_post(mailbox_t *self, post_t *post) noexcept nogil:
         self.tail = post
     pthread_mutex_unlock(&self.lock)
     if rc > 0:
-        mailbox_ring(self)
+        is_asleep[0] = mailbox_mark(self)
     return rc
 
 
-cdef void mailbox_ring(mailbox_t *self) noexcept nogil:
+cdef inline bint mailbox_mark(mailbox_t *self) noexcept nogil:
     # Both sides exchange their own flag before they look at the other's: one of them sees the other (R3).
     zc_swap(&self.pending, 1)
-    if zc_swap(&self.armed, 0):
+    return zc_swap(&self.armed, 0) != 0
+
+
+cdef void mailbox_wake(mailbox_t *self) noexcept nogil:
+    signal_fd(self.fd)
+
+
+cdef void mailbox_ring(mailbox_t *self) noexcept nogil:
+    if mailbox_mark(self):
         signal_fd(self.fd)
 
 
@@ -365,9 +374,13 @@ cdef bint mailbox_arm(mailbox_t *self) noexcept nogil:
 
 
 cdef void mailbox_disarm(mailbox_t *self) noexcept nogil:
-    # Somebody who took the flag before us has written, or is about to write, the fd; a late write is one idle wake-up.
-    if self.fd >= 0 and zc_swap(&self.armed, 0) == 0:
-        drain(self.fd)
+    zc_swap(&self.armed, 0)
+
+
+cdef void mailbox_heard(mailbox_t *self) noexcept nogil:
+    # Also of a ring that came late, after its owner had been disarmed.
+    zc_swap(&self.armed, 0)
+    drain(self.fd)
 
 
 cdef post_t *mailbox_take(mailbox_t *self) noexcept nogil:

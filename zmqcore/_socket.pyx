@@ -10,10 +10,11 @@ from zmqcore._endpoint cimport (
 )
 from zmqcore._engine cimport (
     engine_end_after, engine_new_linked, engine_on_post, engine_set_hwm, host_attend, host_bury, host_dispatch, host_fini,
-    host_init, host_needs_attention, host_open, host_ops_t,
+    host_init, host_needs_attention, host_open, host_ops_t, host_wake,
 )
 from zmqcore._limits cimport (
-    ADOPTION_US, FLOOD_GAP_US, FLOOD_NAP_US, FLOOD_SENDS, REACTOR_EVENTS_MAX, WAITER_LOOK_US,
+    ADOPTION_US, FLOOD_GAP_US, FLOOD_NAP_US, FLOOD_SENDS, INPROC_SPIN_US, REACTOR_EVENTS_MAX, SPINS_KEPT, SPINS_LOST, SPINS_REST,
+    WAITER_LOOK_US,
 )
 from zmqcore._link cimport LINK_BINDER, link_t, link_unref
 from zmqcore._message cimport msg_clear, msg_fini, msg_init
@@ -33,7 +34,8 @@ from zmqcore._reactor cimport (
 from zmqcore._socket_monitor cimport socket_tell
 from zmqcore._sys cimport (
     EAGAIN, EINTR, EINVAL, ENOENT, ENOMEM, ETIMEDOUT, calloc, free, memcpy,
-    pthread_cond_broadcast, pthread_cond_destroy, pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_unlock, strlen,
+    pthread_cond_broadcast, pthread_cond_destroy, pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_unlock,
+    sched_yield, strlen,
     zc_add, zc_cond_init, zc_cond_wait_until, zc_now_us, zc_swap,
 )
 
@@ -312,6 +314,8 @@ cdef void socket_take_posts(socket_t *self) noexcept nogil:
         link_unref(link)
         post = next
     self.host.turns -= 1
+    # Not every caller attends, and a peer must not sleep on.
+    host_wake(&self.host)
 
 
 cdef void take_post(socket_t *self, link_t *link, int side) noexcept nogil:
@@ -341,6 +345,10 @@ cdef int drive(socket_t *self, int64_t timeout_us) noexcept nogil:
     cdef ready_t ready[REACTOR_EVENTS_MAX]
     cdef int count
     cdef int32_t spin_us = self.options.spin_us
+    if timeout_us != 0 and spin_us == 0 and spin_for_post(self):
+        socket_take_posts(self)
+        host_attend(&self.host)
+        return 0
     if timeout_us != 0 and (host_needs_attention(&self.host) or not mailbox_arm(self.host.mailbox)):
         timeout_us = 0
     self.is_asleep = timeout_us != 0
@@ -363,6 +371,30 @@ cdef int drive(socket_t *self, int64_t timeout_us) noexcept nogil:
     return -EINTR if count == -EINTR else 0
 
 
+cdef bint spin_for_post(socket_t *self) noexcept nogil:
+    # Whether an inproc peer has posted before it was worth while to sleep. As the driver. UNLOCKS.
+    cdef uint64_t until_us
+    cdef bint has = False
+    if self.host.engines == NULL or self.host.engines.link == NULL or host_needs_attention(&self.host):
+        return False
+    if self.spins < 0:
+        self.spins += 1
+        return False
+    self.host.turns += 1
+    pthread_mutex_unlock(&self.host.lock)
+    until_us = zc_now_us() + INPROC_SPIN_US
+    while not has and zc_now_us() < until_us:
+        sched_yield()               # the peer may be waiting for this processor
+        has = mailbox_has(self.host.mailbox)
+    pthread_mutex_lock(&self.host.lock)
+    self.host.turns -= 1
+    if has:
+        self.spins = self.spins + 1 if self.spins < SPINS_KEPT else SPINS_KEPT
+    else:
+        self.spins = self.spins - SPINS_LOST if self.spins > 0 else -SPINS_REST
+    return has
+
+
 cdef int spin(socket_t *self, ready_t *ready, int64_t timeout_us, int32_t spin_us) noexcept nogil:
     # ZMQ_SPIN_US (ours): looks again and again before it sleeps.
     cdef uint64_t until_us = zc_now_us() + spin_us
@@ -373,6 +405,7 @@ cdef int spin(socket_t *self, ready_t *ready, int64_t timeout_us, int32_t spin_u
             return count
         if zc_now_us() >= until_us:
             return poller_wait(&self.host.poller, ready, REACTOR_EVENTS_MAX, timeout_us)
+        sched_yield()               # the peer may be waiting for this processor
 
 
 cdef int socket_wait(socket_t *self, uint64_t due_us) noexcept nogil:

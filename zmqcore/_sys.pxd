@@ -207,6 +207,9 @@ cdef extern from * nogil:
     int zc_thread_start(pthread_t *thread, void *(*start)(void *) noexcept nogil, void *arg)
     int zc_thread_tune(pthread_t thread, int policy, int priority, const uint8_t *cpus, size_t cpus_bytes)
 
+cdef extern from "<sched.h>" nogil:
+    int sched_yield()
+
 cdef extern from "<unistd.h>" nogil:
     ssize_t read(int fd, void *at, size_t size)
     ssize_t write(int fd, const void *at, size_t size)

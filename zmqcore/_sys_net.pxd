@@ -1,5 +1,5 @@
 # zmqcore/_sys_net.pxd -- the platform's network: addresses, resolver, socket options (floor 0, externs only).
-# For _transport, _filter and the texts of _options. All that differs between systems (accept4, close-on-exec at birth, abstract sockets, names of
+# For _transport, _filter and the texts of _options. All that differs between systems (accept4, close-on-exec at birth, abstract
 # options) is behind these static inlines, so a port touches this file and not its user.
 # Errors: negative errno. An option that the system lacks is skipped, as libzmq skips it.
 from libc.stddef cimport size_t

@@ -177,7 +177,8 @@ sender.connect("tcp://127.0.0.1:%d" % silent.getsockname()[1])
 for _ in range(5):
     sender.send(bytearray(1000000), copy=False)
 """
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", source], cwd=PROJECT, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-W", "ignore", "-c", source]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 

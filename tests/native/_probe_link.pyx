@@ -7,7 +7,9 @@ from zmqcore._link cimport (
 from zmqcore._message cimport (
     msg_fini, msg_init, msg_push, msg_push_copy, msg_t, store_new, store_ref, store_t, store_unref,
 )
-from zmqcore._reactor cimport mailbox_close, mailbox_new, mailbox_t, mailbox_take, mailbox_unref, post_t
+from zmqcore._reactor cimport (
+    mailbox_close, mailbox_new, mailbox_t, mailbox_take, mailbox_unref, mailbox_wake, post_t,
+)
 from zmqcore._sys cimport EAGAIN as _EAGAIN, ENOENT as _ENOENT, ENOMEM as _ENOMEM, memcpy
 
 EAGAIN = _EAGAIN
@@ -23,6 +25,12 @@ cdef fail_fn fail_function = NULL
 cdef inline void fail(long calls) noexcept nogil:
     if fail_function != NULL:
         fail_function(calls)
+
+
+cdef void wake(mailbox_t *sleeper) noexcept nogil:
+    if sleeper != NULL:
+        mailbox_wake(sleeper)
+        mailbox_unref(sleeper)
 
 
 def set_fail_function(uintptr_t address):
@@ -136,6 +144,7 @@ cdef class Link:
     def push(self, int side, list bodies not None, long fail_after=-1):
         cdef msg_t msg
         cdef Store store
+        cdef mailbox_t *sleeper
         cdef int rc
         msg_init(&msg)
         for body in bodies:
@@ -146,17 +155,20 @@ cdef class Link:
             else:
                 msg_push_copy(&msg, <const unsigned char *><const char *>body, len(body))
         fail(fail_after)
-        rc = link_push(self.at, side, &msg)
+        rc = link_push(self.at, side, &msg, &sleeper)
         fail(-1)
+        wake(sleeper)
         msg_fini(&msg)
         return rc
 
     def pop(self, int side):
         """The bodies, or the error."""
         cdef msg_t msg
+        cdef mailbox_t *sleeper
         cdef int rc
         msg_init(&msg)
-        rc = link_pop(self.at, side, &msg)
+        rc = link_pop(self.at, side, &msg, &sleeper)
+        wake(sleeper)
         parts = [(<const char *>msg.parts[i].at)[:msg.parts[i].size] if msg.parts[i].size else b""
                  for i in range(msg.count)]
         msg_fini(&msg)
@@ -165,6 +177,7 @@ cdef class Link:
     def stream(self, int side, int32_t count):
         """Pushes so many one-byte messages as a writer that waits its turn; for a thread of its own."""
         cdef msg_t msg
+        cdef mailbox_t *sleeper
         cdef int32_t i = 0
         cdef int rc = 0
         msg_init(&msg)
@@ -172,7 +185,8 @@ cdef class Link:
         with nogil:
             while i < count and rc == 0:
                 if link_writable(self.at, side):
-                    rc = link_push(self.at, side, &msg)
+                    rc = link_push(self.at, side, &msg, &sleeper)
+                    wake(sleeper)
                     i += 1
         msg_fini(&msg)
         return rc

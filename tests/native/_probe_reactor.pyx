@@ -5,7 +5,8 @@ from zmqcore._reactor cimport (
     NEST_INSIDE as _NEST_INSIDE, NEST_OUTSIDE as _NEST_OUTSIDE, NEST_TAKEN as _NEST_TAKEN, REACTOR_FAILED as
     _REACTOR_FAILED, REACTOR_IN as _REACTOR_IN, REACTOR_OUT as _REACTOR_OUT, io_adopt, io_bury, io_left, io_nest,
     io_release, io_release_locked, io_thread_start, io_thread_stop, io_thread_t, mailbox_arm, mailbox_close,
-    mailbox_disarm, mailbox_has, mailbox_new, mailbox_open, mailbox_post, mailbox_ref, mailbox_ring, mailbox_t,
+    mailbox_disarm, mailbox_has, mailbox_heard, mailbox_new, mailbox_open, mailbox_post, mailbox_ref, mailbox_ring,
+    mailbox_t, mailbox_wake,
     mailbox_take, mailbox_unref, nest_place, nest_t, poller_close, poller_open, poller_set_timer, poller_t,
     POLLER_FDS_MAX, poller_unwatch, poller_wait, poller_wait_fds, poller_watch, post_t, ready_t, timer_t, timers_cancel,
     timers_fini, timers_init, timers_reserve, timers_run, timers_set, timers_t, timers_unreserve, watch_t,
@@ -183,6 +184,14 @@ cdef class Timers:
 
 # --- mailbox ---
 
+cdef int post_and_wake(mailbox_t *box, post_t *post) noexcept nogil:
+    cdef bint is_asleep = False
+    cdef int rc = mailbox_post(box, post, &is_asleep)
+    if is_asleep:
+        mailbox_wake(box)
+    return rc
+
+
 cdef struct poster_t:
     mailbox_t *box
     post_t *posts
@@ -200,7 +209,7 @@ cdef void *post_all(void *arg) noexcept nogil:
     cdef int i
     for _ in range(self.rounds):
         for i in range(self.first, self.first + self.count):
-            if mailbox_post(self.box, &self.posts[i]) == 1:
+            if post_and_wake(self.box, &self.posts[i]) == 1:
                 zc_add(&self.posted[i], 1)
         if self.is_ringing:
             mailbox_ring(self.box)
@@ -256,7 +265,7 @@ cdef class Mailbox:
         return bool(mailbox_has(self.at))
 
     def post(self, int number):
-        return mailbox_post(self.at, &self.posts[number])
+        return post_and_wake(self.at, &self.posts[number])
 
     def ring(self):
         mailbox_ring(self.at)
@@ -271,6 +280,7 @@ cdef class Mailbox:
 
     def disarm(self):
         mailbox_disarm(self.at)
+        mailbox_heard(self.at)
 
     cdef list numbers(self, post_t *post):
         found = []
@@ -291,7 +301,7 @@ cdef class Mailbox:
         seen = []
         while post != NULL:
             seen.append(<size_t>post.arg)
-            assert mailbox_post(self.at, post) == 1 and len(seen) <= POSTS_MAX
+            assert post_and_wake(self.at, post) == 1 and len(seen) <= POSTS_MAX
             post = post.next
         return seen
 
@@ -330,7 +340,7 @@ cdef class Mailbox:
                         lost += 1
                         break
                     mailbox_disarm(self.at)
-                    mailbox_disarm(self.at)
+                    mailbox_heard(self.at)
                 post = mailbox_take(self.at)
                 while post != NULL:
                     taken[<size_t>post.arg] += 1

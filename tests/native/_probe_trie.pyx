@@ -154,10 +154,10 @@ cdef class Trie:
         cdef t.trie_data_t data[t.TRIE_WARM_MAX]
         cdef const uint8_t *at = <const uint8_t *><const char *>block
         cdef size_t count = len(block) // stride
-        cdef size_t i, k
+        cdef size_t i, _k
         cdef uint32_t ahead = 0
         cdef uint64_t hits = 0
-        for k in range(rounds):
+        for _k in range(rounds):
             for i in range(count):
                 if is_warm and i % t.TRIE_WARM_MAX == 0:
                     ahead = 0
