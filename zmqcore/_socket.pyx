@@ -213,6 +213,8 @@ cdef void socket_close(socket_t *self, const int32_t *linger_ms) noexcept nogil:
         pthread_mutex_unlock(&self.host.lock)
         return
     self.is_closed = True
+    # Nobody waits for the fd of a closed socket: the I/O thread has to see it to its end, also when a driver leaves it later.
+    self.has_fd = False
     if linger_ms != NULL:
         self.options.linger_ms = linger_ms[0]
     endpoints_close(&self.endpoints)
