@@ -10,6 +10,10 @@ cdef enum:
     # idle connections stay cheap; large, so that a flood needs few system calls.
     CHUNK_BYTES_MIN = 2048
     CHUNK_BYTES_MAX = 262144
+    # A frame longer than what has come of it: memory for so much of it is taken at once, and for twice what is here when that
+    # is more. Below it a body is read into its place; a peer that only announces gets no more than this. 4 MiB and a
+    # header: growing moves pages, not bytes, so that a larger one would save little.
+    FRAME_BYTES_AT_ONCE = 4194560
     # Chunks of the largest size kept for reuse, in the whole process.
     SPARE_STORES_MAX = 16
     # One writev: buffers and bytes taken at once. More bytes than a kernel socket buffer holds gain nothing.

@@ -91,6 +91,17 @@ cdef void store_free(store_t *self) noexcept nogil:
     free(self)
 
 
+cdef store_t *store_grow(store_t *self, size_t size) noexcept nogil:
+    # The allocator moves the pages of a large block, not its bytes (mremap on Linux).
+    if size > <size_t>-1 - sizeof(store_t):
+        return NULL
+    self = <store_t *>realloc(self, sizeof(store_t) + size)
+    if self != NULL:
+        self.data = <uint8_t *>(self + 1)
+        self.size = size
+    return self
+
+
 # --- messages -----------------------------------------------------------------------------------------------------------
 
 cdef void msg_init(msg_t *self) noexcept nogil:
