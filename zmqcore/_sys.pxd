@@ -27,6 +27,9 @@ cdef extern from * nogil:
     #define zc_unlikely(x) __builtin_expect(!!(x), 0)
     #define zc_prefetch(at) __builtin_prefetch(at)
 
+    /* Orders, the same on every machine: a load acquires, a store releases, an addition does both (counts of references:
+     * whoever takes the last one sees what the others did), an exchange is also ordered among all exchanges. A load behind
+     * an exchange of another variable may be early: two sides that look at each other's flag must meet on one of them. */
     static inline int32_t zc_load(const int32_t *at) { return __atomic_load_n(at, __ATOMIC_ACQUIRE); }
     static inline void zc_store(int32_t *at, int32_t v) { __atomic_store_n(at, v, __ATOMIC_RELEASE); }
     static inline int32_t zc_add(int32_t *at, int32_t v) { return __atomic_add_fetch(at, v, __ATOMIC_ACQ_REL); }
@@ -68,7 +71,7 @@ cdef extern from * nogil:
     int32_t zc_load(const int32_t *at)
     void zc_store(int32_t *at, int32_t value)
     int32_t zc_add(int32_t *at, int32_t value)     # the value after the addition
-    int32_t zc_swap(int32_t *at, int32_t value)    # the value before; a full fence
+    int32_t zc_swap(int32_t *at, int32_t value)    # the value before
     uint64_t zc_load_u64(const uint64_t *at)
     void zc_store_u64(uint64_t *at, uint64_t value)
     uint64_t zc_now_us()
