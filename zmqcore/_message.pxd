@@ -13,6 +13,7 @@ cdef struct store_t:
     int32_t refs                # atomic
     uint8_t *data
     size_t size
+    size_t room                 # what was allocated; >= size
     store_release_fn release    # NULL: data lies behind this struct
     void *arg
 

@@ -87,7 +87,8 @@ cdef int pipe_append_frame(pipe_t *self, uint8_t flags, const uint8_t *head, siz
 # Appends bytes that are no frames of ours (handshake, encoded output). 0; -ENOMEM.
 cdef int pipe_append_bytes(pipe_t *self, const uint8_t *at, size_t size) noexcept nogil
 
-# out: what to write next. Buffers filled in (at most room, and GATHER_BYTES_MAX bytes in all); the bytes are in *total.
+# out: what to write next. Buffers filled in (at most room); the bytes are in *total: up to the end of the chunk in
+# which they reach GATHER_BYTES_MAX (cut there, each body of 1 MiB would leave a second write of a few bytes).
 cdef int pipe_gather(const pipe_t *self, iovec *vec, int room, size_t *total) noexcept nogil
 # out: bytes went to the kernel.
 cdef void pipe_sent(pipe_t *self, size_t size) noexcept nogil

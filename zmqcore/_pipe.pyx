@@ -302,17 +302,13 @@ cdef int pipe_append_bytes(pipe_t *self, const uint8_t *at, size_t size) noexcep
 
 cdef int pipe_gather(const pipe_t *self, iovec *vec, int room, size_t *total) noexcept nogil:
     cdef const chunk_t *chunk = self.head
-    cdef size_t size
     cdef int count = 0
     total[0] = 0
     while chunk != NULL and count < room and total[0] < GATHER_BYTES_MAX:
         if chunk.write_off > chunk.read_off:
             vec[count].iov_base = chunk.data + chunk.read_off
-            size = chunk.write_off - chunk.read_off
-            if size > GATHER_BYTES_MAX - total[0]:
-                size = GATHER_BYTES_MAX - total[0]
-            vec[count].iov_len = size
-            total[0] += size
+            vec[count].iov_len = chunk.write_off - chunk.read_off
+            total[0] += vec[count].iov_len
             count += 1
         chunk = chunk.next
     return count

@@ -5,6 +5,7 @@ from libc.string cimport memcpy
 from zmqcore._limits cimport (
     CHUNK_BYTES_MAX as _CHUNK_BYTES_MAX, CHUNK_BYTES_MIN as _CHUNK_BYTES_MIN,
     FRAME_BYTES_AT_ONCE as _FRAME_BYTES_AT_ONCE, GATHER_BYTES_MAX as _GATHER_BYTES_MAX, LARGE_BODY_BYTES as _LARGE_BODY_BYTES,
+    SPARE_BODIES_MAX as _SPARE_BODIES_MAX, SPARE_BODY_BYTES_MAX as _SPARE_BODY_BYTES_MAX,
 )
 from zmqcore._message cimport (
     msg_bytes, msg_clear, msg_fini, msg_init, msg_move, msg_push, msg_push_copy, msg_shift, msg_t, msg_unshift, part_t,
@@ -28,6 +29,8 @@ CHUNK_BYTES_MAX = _CHUNK_BYTES_MAX
 FRAME_BYTES_AT_ONCE = _FRAME_BYTES_AT_ONCE
 GATHER_BYTES_MAX = _GATHER_BYTES_MAX
 LARGE_BODY_BYTES = _LARGE_BODY_BYTES
+SPARE_BODIES_MAX = _SPARE_BODIES_MAX
+SPARE_BODY_BYTES_MAX = _SPARE_BODY_BYTES_MAX
 MORE = ZMTP_MORE
 COMMAND = ZMTP_COMMAND
 
