@@ -79,16 +79,17 @@ docs: $(BUILT) $(VENV)/.group-test
 ## make sanitize                                the suite under ASan and UBSan, in a copy of the tree
 # The copy keeps the sanitized modules apart from those of the other builds; tar keeps the times of the files, so that a
 # second run rebuilds only what changed. libstdc++ is loaded early because libzmq throws, and ASan must know __cxa_throw
-# before it starts. Python never frees everything at exit, so leaks are not looked for.
+# before it starts. Python never frees everything at exit, so leaks are not looked for. ZMQCORE_DEBUG: zc_check aborts.
+# The quarantine, memory that was freed, is kept below what the tests of bounds allow the process to grow by.
 SANITIZED := build/sanitize
 SHIPPED := Makefile README.md CHANGELOG.md CONTRIBUTING.md LICENSE MANIFEST.in pyproject.toml setup.py \
 	.pre-commit-config.yaml .github .ci zmqcore tests docs demo bench
 sanitize:
 	@mkdir -p $(SANITIZED)
 	@tar -cf - --exclude='*.so' --exclude=__pycache__ $(SHIPPED) | tar -xf - -C $(SANITIZED)
-	ZMQCORE_SANITIZE=address,undefined $(MAKE) -C $(SANITIZED) VENV=$(abspath .venv-sanitize) sanitized
+	ZMQCORE_SANITIZE=address,undefined ZMQCORE_DEBUG=1 $(MAKE) -C $(SANITIZED) VENV=$(abspath .venv-sanitize) sanitized
 sanitized: $(PROBED) $(VENV)/.group-test
-	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:quarantine_size_mb=16 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
 	PYTHONMALLOC=malloc LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libstdc++.so)" \
 	$(PY) -m pytest -n $(JOBS) --dist loadgroup --timeout 300 $(ARGS)
 

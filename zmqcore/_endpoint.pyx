@@ -3,9 +3,8 @@ from libc.stdint cimport uint32_t
 from zmqcore._context cimport (
     context_bind_inproc, context_connect_inproc, context_forget_inproc, context_unbind_inproc, inproc_end_t,
 )
-from zmqcore._engine cimport (
-    ENGINE_DEAD, engine_connect, engine_new_accepted, engine_new_connector, engine_new_linked, host_attend,
-)
+from zmqcore._engine cimport ENGINE_DEAD, engine_connect, engine_new_accepted, engine_new_connector, engine_new_linked
+from zmqcore._engine_host cimport host_attend
 from zmqcore._filter cimport filter_fini, filter_init, filter_passes
 from zmqcore._limits cimport ACCEPTS_MAX, ACCEPT_REST_US
 from zmqcore._link cimport LINK_CONNECTOR, link_leave, link_new, link_t, link_unref

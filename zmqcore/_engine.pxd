@@ -19,7 +19,7 @@ from zmqcore._message cimport msg_t, part_t, store_t
 from zmqcore._monitor cimport monitor_t
 from zmqcore._options cimport options_t
 from zmqcore._pipe cimport pipe_t
-from zmqcore._reactor cimport mailbox_t, poller_t, ready_t, timer_t, timers_t, watch_t
+from zmqcore._reactor cimport mailbox_t, poller_t, timer_t, timers_t, watch_t
 from zmqcore._socks cimport socks_t
 from zmqcore._sys cimport pthread_mutex_t
 from zmqcore._transport cimport address_t, transport_kind, transport_options_t
@@ -146,27 +146,6 @@ cdef struct engine_t:
     uint64_t match_turn         # fan-out: the message it was last matched with
     uint64_t dropped_msgs       # messages not delivered to it because its pipe was full
 
-# --- host -------------------------------------------------------------------------------------------------------------
-
-# 0 or -errno. options, ops, arg outlive the host.
-cdef int host_init(host_t *self, options_t *options, const host_ops_t *ops, void *arg) noexcept nogil
-# All engines are dead and released.
-cdef void host_fini(host_t *self) noexcept nogil
-# Opens the poll set and puts the mailbox into it. 0 or -errno. Idempotent.
-cdef int host_open(host_t *self) noexcept nogil
-cdef uint32_t host_random(host_t *self) noexcept nogil
-# Handles what poller_wait returned, then timers, then host_attend. UNLOCKS.
-cdef void host_dispatch(host_t *self, ready_t *ready, int count) noexcept nogil
-# Writes the output and resumes the input of engines that asked for it; wakes an inproc peer. UNLOCKS.
-cdef void host_attend(host_t *self) noexcept nogil
-# Wakes an inproc peer at once.
-cdef void host_wake(host_t *self) noexcept nogil
-# Frees the dead when nobody can point to them.
-cdef void host_bury(host_t *self) noexcept nogil
-
-cdef inline bint host_needs_attention(const host_t *self) noexcept nogil:
-    return self.attention != NULL or self.sleeper != NULL
-
 # --- life of an engine ---------------------------------------------------------------------------------------------------
 
 # A connector; the address is copied. Nothing happens before engine_connect. NULL: no memory.
@@ -213,7 +192,7 @@ cdef const uint8_t *engine_peer_id(engine_t *self, size_t *size) noexcept nogil
 # New high-water marks (ZMQ_SNDHWM and ZMQ_RCVHWM act on live pipes).
 cdef void engine_set_hwm(engine_t *self, uint32_t sndhwm, uint32_t rcvhwm) noexcept nogil
 
-# --- for the other parts, _engine_input and _engine_socks -----------------------------------------------------------------
+# --- for the other parts, _engine_host, _engine_input and _engine_socks -------------------------------------------------
 
 # A connection to the peer itself is there: ZMTP begins.
 cdef void engine_begin(engine_t *self, int fd) noexcept nogil
@@ -229,3 +208,7 @@ cdef void engine_stopped(engine_t *self) noexcept nogil
 cdef void engine_event(engine_t *self, uint32_t number, uint32_t value) noexcept nogil
 # Asks the poll set for what the engine wants now.
 cdef void engine_update_watch(engine_t *self) noexcept nogil
+# host_attend's part: writes output, resumes input. UNLOCKS.
+cdef void engine_attend(engine_t *self) noexcept nogil
+# The memory of a dead engine that nobody points to.
+cdef void engine_free(engine_t *self) noexcept nogil

@@ -13,6 +13,7 @@
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from zmqcore._engine_input cimport engine_init_input, engine_read, engine_resume_input, engine_shake
 from zmqcore._engine_socks cimport engine_socks_begin, engine_socks_fini, engine_socks_init
+from zmqcore._engine_host cimport host_owe, host_random
 from zmqcore._handshake cimport handshake_fini, handshake_init, handshake_peer_id
 from zmqcore._limits cimport FLUSH_WRITES_MAX, GATHER_BUFFERS_MAX
 from zmqcore._link cimport (
@@ -23,22 +24,20 @@ from zmqcore._mechanism cimport FAILURE_AUTH, FAILURE_PROTOCOL
 from zmqcore._message cimport msg_fini, msg_init, msg_push_copy, store_unref
 from zmqcore._monitor cimport (
     EVENT_CLOSED, EVENT_CONNECTED, EVENT_CONNECT_DELAYED, EVENT_CONNECT_RETRIED, EVENT_DISCONNECTED,
-    EVENT_HANDSHAKE_FAILED_AUTH, EVENT_HANDSHAKE_FAILED_NO_DETAIL, EVENT_HANDSHAKE_FAILED_PROTOCOL, monitor_fini,
-    monitor_raise,
+    EVENT_HANDSHAKE_FAILED_AUTH, EVENT_HANDSHAKE_FAILED_NO_DETAIL, EVENT_HANDSHAKE_FAILED_PROTOCOL, monitor_raise,
 )
 from zmqcore._pipe cimport (
     pipe_abandon_begun, pipe_append, pipe_append_frame, pipe_clear, pipe_drop_incomplete, pipe_fini, pipe_gather,
     pipe_has_reopened, pipe_init, pipe_is_full, pipe_pop, pipe_sent,
 )
 from zmqcore._reactor cimport (
-    REACTOR_FAILED, REACTOR_IN, REACTOR_OUT, mailbox_heard, mailbox_new, mailbox_open, mailbox_t, mailbox_unref,
-    mailbox_wake, poller_close, poller_open, poller_unwatch, poller_watch, timers_cancel, timers_fini, timers_init, timers_reserve, timers_run,
+    REACTOR_FAILED, REACTOR_IN, REACTOR_OUT, mailbox_t, poller_unwatch, poller_watch, timers_cancel, timers_reserve,
     timers_set, timers_unreserve,
 )
 from zmqcore._sys cimport (
-    EAGAIN, ECONNREFUSED, EINPROGRESS, EINTR, EINVAL, ENODEV, ENOMEM, MSG_DONTWAIT, MSG_NOSIGNAL, calloc, close, errno, free, iovec,
-    malloc, memcpy, memset, msghdr, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock,
-    pthread_mutex_unlock, recv, sendmsg, zc_check, zc_now_us,
+    EAGAIN, ECONNREFUSED, EINPROGRESS, EINTR, EINVAL, ENODEV, ENOMEM, MSG_DONTWAIT, MSG_NOSIGNAL, calloc, close, errno,
+    free, iovec, malloc, memcpy, memset, msghdr, pthread_mutex_lock, pthread_mutex_unlock, recv, sendmsg, zc_check,
+    zc_now_us,
 )
 from zmqcore._transport cimport (
     ENDPOINT_BYTES_MAX, TRANSPORT_INPROC, transport_connect, transport_connected, transport_needs_resolver,
@@ -54,146 +53,6 @@ cdef enum:
     TIMERS_OF_ENGINE = 5
     RECONNECT_STOP_CONN_REFUSED = 1     # ZMQ_RECONNECT_STOP
     RECONNECT_STOP_HANDSHAKE_FAILED = 2
-
-
-# --- host -----------------------------------------------------------------------------------------------------------------
-
-cdef int host_init(host_t *self, options_t *options, const host_ops_t *ops, void *arg) noexcept nogil:
-    memset(self, 0, sizeof(host_t))
-    self.poller.fd = -1
-    self.poller.timer_fd = -1
-    self.options = options
-    self.ops = ops
-    self.arg = arg
-    self.mailbox = mailbox_new()
-    if self.mailbox == NULL:
-        return -ENOMEM
-    if pthread_mutex_init(&self.lock, NULL) != 0:
-        mailbox_unref(self.mailbox)
-        return -ENOMEM
-    timers_init(&self.timers, &self.poller)
-    self.random = zc_now_us() ^ <uint64_t><size_t>self
-    return 0
-
-
-cdef void host_fini(host_t *self) noexcept nogil:
-    zc_check(self.engines == NULL)
-    zc_check(self.turns == 0)
-    host_bury(self)
-    monitor_fini(&self.monitor)
-    timers_fini(&self.timers)
-    poller_close(&self.poller)
-    host_wake(self)
-    mailbox_unref(self.mailbox)
-    pthread_mutex_destroy(&self.lock)
-
-
-cdef void host_on_ring(void *arg, uint32_t events) noexcept nogil:
-    # The posts themselves are taken by the socket, which looks at its mailbox on every entry.
-    mailbox_heard((<host_t *>arg).mailbox)
-
-
-cdef int host_open(host_t *self) noexcept nogil:
-    cdef int rc
-    if self.poller.fd >= 0:
-        return 0
-    rc = mailbox_open(self.mailbox)
-    if rc == 0:
-        rc = poller_open(&self.poller)
-    if rc != 0:
-        return rc
-    self.mailbox.watch.fd = self.mailbox.fd
-    self.mailbox.watch.fn = host_on_ring
-    self.mailbox.watch.arg = self
-    rc = poller_watch(&self.poller, &self.mailbox.watch, REACTOR_IN)
-    if rc != 0:
-        self.mailbox.watch.is_added = False
-        poller_close(&self.poller)
-    return rc
-
-
-cdef uint32_t host_random(host_t *self) noexcept nogil:
-    # xorshift64*: jitter and starting points of counters, nothing secret.
-    self.random ^= self.random >> 12
-    self.random ^= self.random << 25
-    self.random ^= self.random >> 27
-    return <uint32_t>((self.random * <uint64_t>2685821657736338717) >> 32)
-
-
-cdef void host_dispatch(host_t *self, ready_t *ready, int count) noexcept nogil:
-    cdef int i
-    self.turns += 1
-    for i in range(count):
-        # A handler before may have ended this one: its watch is kept, its fn is not.
-        if ready[i].watch.fn != NULL:
-            ready[i].watch.fn(ready[i].watch.arg, ready[i].events)
-    if self.timers.count:
-        timers_run(&self.timers, zc_now_us())
-    host_attend(self)
-    self.turns -= 1
-    host_bury(self)
-
-
-cdef void host_wake(host_t *self) noexcept nogil:
-    if self.sleeper != NULL:
-        mailbox_wake(self.sleeper)
-        mailbox_unref(self.sleeper)
-        self.sleeper = NULL
-
-
-cdef void owe_wake(host_t *self, mailbox_t *sleeper) noexcept nogil:
-    # Takes the count over. Who is woken under our lock (or with the GIL) would run into it.
-    if sleeper == NULL:
-        return
-    host_wake(self)
-    self.sleeper = sleeper
-
-
-cdef void pay_wake(host_t *self) noexcept nogil:
-    # UNLOCKS.
-    cdef mailbox_t *sleeper = self.sleeper
-    self.sleeper = NULL
-    pthread_mutex_unlock(&self.lock)
-    mailbox_wake(sleeper)
-    mailbox_unref(sleeper)
-    pthread_mutex_lock(&self.lock)
-
-
-cdef void host_attend(host_t *self) noexcept nogil:
-    cdef engine_t *engine
-    self.turns += 1
-    if self.sleeper != NULL:
-        pay_wake(self)
-    while self.attention != NULL:
-        engine = self.attention
-        self.attention = engine.next_attention
-        engine.in_attention = False
-        engine_attend(engine)
-    self.turns -= 1
-    host_bury(self)
-
-
-cdef void host_bury(host_t *self) noexcept nogil:
-    cdef engine_t *engine
-    if self.turns or self.dead == NULL:
-        return
-    while self.dead != NULL:
-        engine = self.dead
-        self.dead = engine.next_dead
-        engine_free(engine)
-
-
-cdef void engine_attention(engine_t *self) noexcept nogil:
-    cdef host_t *host = self.host
-    if self.in_attention or self.state == ENGINE_DEAD:
-        return
-    self.in_attention = True
-    self.next_attention = NULL
-    if host.attention == NULL:
-        host.attention = self
-    else:
-        host.attention_last.next_attention = self
-    host.attention_last = self
 
 
 # --- birth and death --------------------------------------------------------------------------------------------------------
@@ -589,7 +448,10 @@ cdef bint has_output(const engine_t *self) noexcept nogil:
 
 
 cdef void engine_end_after(engine_t *self, int32_t linger_ms) noexcept nogil:
-    if self.state == ENGINE_DEAD or self.is_lingering:
+    if self.state == ENGINE_DEAD:
+        return
+    if self.is_lingering:
+        linger_less(self, linger_ms)
         return
     self.is_lingering = True
     if self.link != NULL:
@@ -606,6 +468,15 @@ cdef void engine_end_after(engine_t *self, int32_t linger_ms) noexcept nogil:
         self.is_in_stalled = False
         engine_update_watch(self)
     engine_attention(self)
+
+
+cdef void linger_less(engine_t *self, int32_t linger_ms) noexcept nogil:
+    # Who closes the socket may give it less time than who disconnected it, not more.
+    cdef uint64_t due_us = zc_now_us() + <uint64_t>linger_ms * 1000
+    if linger_ms == 0:
+        engine_stop(self, END_CLOSED)
+    elif linger_ms > 0 and (self.linger_timer.slot == 0 or due_us < self.linger_timer.due_us):
+        timers_set(&self.host.timers, &self.linger_timer, due_us)
 
 
 cdef void on_linger_over(void *arg) noexcept nogil:
@@ -751,7 +622,20 @@ cdef void write_failed(engine_t *self) noexcept nogil:
     self.is_out_blocked = True
 
 
-# --- messages -----------------------------------------------------------------------------------------------------------------
+# --- messages ----------------------------------------------------------------------------------------------------------------
+
+cdef void engine_attention(engine_t *self) noexcept nogil:
+    cdef host_t *host = self.host
+    if self.in_attention or self.state == ENGINE_DEAD:
+        return
+    self.in_attention = True
+    self.next_attention = NULL
+    if host.attention == NULL:
+        host.attention = self
+    else:
+        host.attention_last.next_attention = self
+    host.attention_last = self
+
 
 cdef bint engine_writable(engine_t *self) noexcept nogil:
     if self.link != NULL:
@@ -764,7 +648,7 @@ cdef int engine_push(engine_t *self, const msg_t *msg) noexcept nogil:
     cdef int rc
     if self.link != NULL:
         rc = link_push(self.link, self.side, msg, &sleeper)
-        owe_wake(self.host, sleeper)
+        host_owe(self.host, sleeper)
         return rc
     if self.host.options.conflate:
         pipe_clear(&self.latest)
@@ -787,7 +671,7 @@ cdef int engine_pop(engine_t *self, msg_t *msg) noexcept nogil:
     cdef int rc
     if self.link != NULL:
         rc = link_pop(self.link, self.side, msg, &sleeper)
-        owe_wake(self.host, sleeper)
+        host_owe(self.host, sleeper)
     else:
         rc = pipe_pop(&self.inbound, msg)
         if rc == 0 and self.is_in_stalled and pipe_has_reopened(&self.inbound):
@@ -829,7 +713,7 @@ cdef int subscribe_linked(engine_t *self, bint is_subscribe, const uint8_t *topi
     free(body)
     if rc == 0:
         rc = link_push(self.link, self.side, &msg, &sleeper)
-        owe_wake(self.host, sleeper)
+        host_owe(self.host, sleeper)
     msg_fini(&msg)
     return rc
 

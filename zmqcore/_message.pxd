@@ -13,6 +13,7 @@ cdef struct store_t:
     int32_t refs                # atomic
     uint8_t *data
     size_t size
+    size_t room                 # what was allocated; >= size
     store_release_fn release    # NULL: data lies behind this struct
     void *arg
 
@@ -21,6 +22,9 @@ cdef store_t *store_new(size_t size) noexcept nogil
 # A store over somebody else's bytes; release(arg) is called by whichever thread lets go last.
 cdef store_t *store_wrap(const void *data, size_t size, store_release_fn release, void *arg) noexcept nogil
 cdef void store_free(store_t *self) noexcept nogil
+# Makes a store of store_new larger, keeping its bytes (which may move). The caller has the only count. NULL: no memory, and
+# nothing has changed.
+cdef store_t *store_grow(store_t *self, size_t size) noexcept nogil
 
 cdef inline void store_ref(store_t *self) noexcept nogil:
     zc_add(&self.refs, 1)

@@ -1,8 +1,8 @@
 # zmqcore/_message.pyx -- see the door for contracts.
 from libc.stdint cimport uint8_t, uint32_t
-from zmqcore._limits cimport CHUNK_BYTES_MAX, SPARE_STORES_MAX
+from zmqcore._limits cimport CHUNK_BYTES_MAX, SPARE_BODIES_MAX, SPARE_BODY_BYTES_MAX, SPARE_STORES_MAX
 from zmqcore._sys cimport (
-    ENOMEM, free, malloc, memcpy, memmove, pthread_atfork, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_t,
+    ENOMEM, free, malloc, memcpy, memmove, memset, pthread_atfork, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_t,
     pthread_mutex_unlock, realloc,
 )
 
@@ -18,6 +18,8 @@ cdef struct spares_t:
     pthread_mutex_t lock        # a leaf
     store_t *stores[SPARE_STORES_MAX]
     int count
+    store_t *bodies[SPARE_BODIES_MAX]   # longer ones, of any size; NULL: none
+    int oldest                          # which of them is replaced next
 
 cdef spares_t spares
 pthread_mutex_init(&spares.lock, NULL)
@@ -27,6 +29,7 @@ cdef void on_fork() noexcept nogil:
     # Another thread may have held the lock when this process was forked; what it guards may be half changed.
     pthread_mutex_init(&spares.lock, NULL)
     spares.count = 0
+    memset(spares.bodies, 0, sizeof(spares.bodies))
 
 
 pthread_atfork(NULL, NULL, on_fork)
@@ -53,16 +56,50 @@ cdef bint spare_keep(store_t *self) noexcept nogil:
     return is_kept
 
 
+cdef store_t *body_take(size_t size) noexcept nogil:
+    # A spare that is large enough, and not much too large.
+    cdef store_t *self = NULL
+    cdef int i
+    pthread_mutex_lock(&spares.lock)
+    for i in range(SPARE_BODIES_MAX):
+        if spares.bodies[i] != NULL and size <= spares.bodies[i].room <= 2 * size:
+            self = spares.bodies[i]
+            spares.bodies[i] = NULL
+            break
+    pthread_mutex_unlock(&spares.lock)
+    return self
+
+
+cdef store_t *body_keep(store_t *self) noexcept nogil:
+    # Keeps it, in the place of the oldest when there is none free. What is to be freed instead; NULL: nothing.
+    cdef store_t *other
+    cdef int i
+    pthread_mutex_lock(&spares.lock)
+    for i in range(SPARE_BODIES_MAX):
+        if spares.bodies[i] == NULL:
+            break
+    else:
+        i = spares.oldest
+        spares.oldest = (i + 1) % SPARE_BODIES_MAX
+    other = spares.bodies[i]
+    spares.bodies[i] = self
+    pthread_mutex_unlock(&spares.lock)
+    return other
+
+
 cdef store_t *store_new(size_t size) noexcept nogil:
     cdef store_t *self = NULL
     if size > <size_t>-1 - sizeof(store_t):
         return NULL
     if size == CHUNK_BYTES_MAX:
         self = spare_take()
+    elif CHUNK_BYTES_MAX < size <= SPARE_BODY_BYTES_MAX:
+        self = body_take(size)
     if self == NULL:
         self = <store_t *>malloc(sizeof(store_t) + size)
-    if self == NULL:
-        return NULL
+        if self == NULL:
+            return NULL
+        self.room = size
     self.refs = 1
     self.data = <uint8_t *>(self + 1)
     self.size = size
@@ -88,7 +125,20 @@ cdef void store_free(store_t *self) noexcept nogil:
         self.release(self.arg)
     elif self.size == CHUNK_BYTES_MAX and spare_keep(self):
         return
+    elif CHUNK_BYTES_MAX < self.room <= SPARE_BODY_BYTES_MAX:
+        self = body_keep(self)
     free(self)
+
+
+cdef store_t *store_grow(store_t *self, size_t size) noexcept nogil:
+    # The allocator moves the pages of a large block, not its bytes (mremap on Linux).
+    if size > <size_t>-1 - sizeof(store_t):
+        return NULL
+    self = <store_t *>realloc(self, sizeof(store_t) + size)
+    if self != NULL:
+        self.data = <uint8_t *>(self + 1)
+        self.size = self.room = size
+    return self
 
 
 # --- messages -----------------------------------------------------------------------------------------------------------

@@ -1,8 +1,10 @@
 # zmqcore/_pattern_reqrep.pyx -- see the door.
 from libc.stdint cimport int32_t, uint32_t
-from zmqcore._engine cimport engine_fail, engine_push, engine_t, engine_writable, host_random
+from zmqcore._engine cimport engine_fail, engine_push, engine_t, engine_writable
+from zmqcore._engine_host cimport host_random
 from zmqcore._message cimport (
-    msg_clear, msg_fini, msg_init, msg_push, msg_shift, msg_t, msg_unshift, part_t, store_new, store_t, store_unref,
+    msg_clear, msg_fini, msg_init, msg_push, msg_shift, msg_t, msg_unshift, part_t, store_new, store_ref,
+    store_t, store_unref,
 )
 from zmqcore._options cimport TYPE_REP, TYPE_REQ
 from zmqcore._pattern cimport (
@@ -263,10 +265,10 @@ cdef int rep_send(pattern_t *self, msg_t *msg) noexcept nogil:
 
 
 cdef int push_part(msg_t *msg, part_t *part) noexcept nogil:
-    # Moves the count on the store from the part into msg.
+    # The part keeps its own count on the store: without memory for the next one everything is as it was.
     cdef int rc = msg_push(msg, part.at, part.size, part.store)
-    if rc == 0:
-        part.store = NULL
+    if rc == 0 and part.store != NULL:
+        store_ref(part.store)
     return rc
 
 

@@ -3,9 +3,8 @@
 # libzmq leaves a peer with a taken id connected and unheard for ever, and after a handover the old connection too. Here
 # the one that loses is closed, so that it notices.
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
-from zmqcore._engine cimport (
-    engine_end_after, engine_peer_id, engine_push, engine_t, engine_writable, host_random,
-)
+from zmqcore._engine cimport engine_end_after, engine_peer_id, engine_push, engine_t, engine_writable
+from zmqcore._engine_host cimport host_random
 from zmqcore._link cimport LINK_CONNECTOR
 from zmqcore._message cimport (
     msg_clear, msg_shift, msg_t, msg_unshift, part_t, store_new, store_ref, store_t, store_unref,

@@ -76,7 +76,8 @@ cdef bint pipe_is_full(pipe_t *self) noexcept nogil
 # Whether a full pipe has been read far enough to take messages again; clears is_full then.
 cdef bint pipe_has_reopened(pipe_t *self) noexcept nogil
 
-# out, queue: appends a message; copies small bodies, refers to large ones that have a store. 0; -ENOMEM (unchanged).
+# out, queue: appends a message; copies small bodies, refers to large ones that have a store.
+# 0; -ENOMEM; -EINVAL: a message without parts (no caller may have one: it has no form on the wire). On error unchanged.
 cdef int pipe_append(pipe_t *self, const msg_t *msg) noexcept nogil
 # The same for one part without building a msg_t.
 cdef int pipe_append_part(pipe_t *self, const part_t *part) noexcept nogil
@@ -86,7 +87,8 @@ cdef int pipe_append_frame(pipe_t *self, uint8_t flags, const uint8_t *head, siz
 # Appends bytes that are no frames of ours (handshake, encoded output). 0; -ENOMEM.
 cdef int pipe_append_bytes(pipe_t *self, const uint8_t *at, size_t size) noexcept nogil
 
-# out: what to write next. Buffers filled in (at most room, GATHER_BYTES_MAX bytes); the bytes are in *total.
+# out: what to write next. Buffers filled in (at most room); the bytes are in *total: up to the end of the chunk in
+# which they reach GATHER_BYTES_MAX (cut there, each body of 1 MiB would leave a second write of a few bytes).
 cdef int pipe_gather(const pipe_t *self, iovec *vec, int room, size_t *total) noexcept nogil
 # out: bytes went to the kernel.
 cdef void pipe_sent(pipe_t *self, size_t size) noexcept nogil
@@ -100,7 +102,8 @@ cdef void pipe_abandon_begun(pipe_t *self) noexcept nogil
 cdef void pipe_start_in(pipe_t *self) noexcept nogil
 cdef void pipe_start_queue(pipe_t *self) noexcept nogil
 # in: room for a read of about want bytes behind what is here. 0 with *at and *room (>= 1); -ENOMEM.
-# Moves an incomplete frame into a new chunk when it would not fit. Sets is_reserved: pipe_filled ends it.
+# Moves an incomplete frame into a new chunk when it would not fit. For a long frame the memory grows as its bytes come,
+# whatever length was announced (FRAME_BYTES_AT_ONCE). Sets is_reserved: pipe_filled ends it.
 cdef int pipe_reserve(pipe_t *self, size_t want, uint8_t **at, size_t *room) noexcept nogil
 cdef void pipe_filled(pipe_t *self, size_t size) noexcept nogil
 # in: the undecoded bytes, which begin with the frame at the mark.

@@ -7,9 +7,13 @@
 #   in:   | read by the user | decoded, readable | decoded, message incomplete | undecoded | room |
 #         0                read_off            commit                         mark       write_off  size
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from zmqcore._limits cimport CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, GATHER_BYTES_MAX, LARGE_BODY_BYTES
-from zmqcore._message cimport msg_clear, msg_push, msg_t, part_t, store_new, store_ref, store_t, store_unref
-from zmqcore._sys cimport EAGAIN, ENOMEM, free, iovec, malloc, memcpy, memmove, zc_check, zc_load
+from zmqcore._limits cimport (
+    CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, FRAME_BYTES_AT_ONCE, GATHER_BYTES_MAX, LARGE_BODY_BYTES,
+)
+from zmqcore._message cimport (
+    msg_clear, msg_push, msg_t, part_t, store_grow, store_new, store_ref, store_t, store_unref,
+)
+from zmqcore._sys cimport EAGAIN, EINVAL, ENOMEM, free, iovec, malloc, memcpy, memmove, zc_check, zc_load
 from zmqcore._zmtp cimport ZMTP_COMMAND, ZMTP_HEAD_BYTES_MAX, ZMTP_LONG, ZMTP_MORE, zmtp_head_read, zmtp_head_write
 
 
@@ -239,6 +243,8 @@ cdef int pipe_append(pipe_t *self, const msg_t *msg) noexcept nogil:
     cdef bint more_after = tail.more_after if tail != NULL else False
     cdef uint64_t bytes = self.bytes
     cdef uint32_t i
+    if msg.count == 0:
+        return -EINVAL
     for i in range(msg.count):
         if pipe_append_one(self, &msg.parts[i], ZMTP_MORE if i + 1 < msg.count else 0) != 0:
             pipe_rollback(self, tail, write_off, more_after, bytes)
@@ -438,22 +444,64 @@ cdef void pipe_start_queue(pipe_t *self) noexcept nogil:
         self.tail.has_skips = True
 
 
+cdef inline bint pipe_is_long(const pipe_t *self) noexcept nogil:
+    # Whether the frame at the mark gets a chunk of its own.
+    return self.need_bytes > CHUNK_BYTES_MAX
+
+
+cdef bint pipe_tail_will_do(const pipe_t *self, size_t want) noexcept nogil:
+    # Whether the next read can go behind what is in the tail.
+    cdef const chunk_t *tail = self.tail
+    cdef size_t frame_room = tail.size - self.mark_off
+    if self.need_bytes == 0:
+        return tail.size - tail.write_off >= want // 4
+    if self.need_bytes <= frame_room:
+        return True
+    # A long frame fills what it was given before it gets more.
+    return frame_room >= FRAME_BYTES_AT_ONCE and tail.write_off < tail.size
+
+
+cdef size_t pipe_size_for(const pipe_t *self, size_t want, size_t pending) noexcept nogil:
+    # How large the chunk is to be that begins with the pending bytes of the frame at the mark.
+    cdef size_t most
+    if pipe_is_long(self):
+        # pending lies in memory: twice that much does not overflow.
+        most = 2 * pending if 2 * pending > FRAME_BYTES_AT_ONCE else FRAME_BYTES_AT_ONCE
+        return self.need_bytes if self.need_bytes < most else most
+    if self.need_bytes > want:
+        want = self.need_bytes
+    # Decoding may have stopped at the high-water mark: then what is undecoded has no bound but what was read.
+    return want if want > pending else pending + want
+
+
+cdef int pipe_grow_tail(pipe_t *self, size_t size) noexcept nogil:
+    # The chunk holds nothing but the frame at its beginning, and nobody else looks at it. 0; -ENOMEM.
+    cdef store_t *store
+    zc_check(self.tail.store.release == NULL and self.tail.data == self.tail.store.data)
+    store = store_grow(self.tail.store, size)
+    if store == NULL:
+        return -ENOMEM
+    self.tail.store = store
+    self.tail.data = store.data
+    self.tail.size = size
+    return 0
+
+
 cdef int pipe_reserve(pipe_t *self, size_t want, uint8_t **at, size_t *room) noexcept nogil:
     cdef chunk_t *tail = self.tail
     cdef size_t size, pending
+    cdef int rc
     if want < self.chunk_bytes:
         want = self.chunk_bytes
     if tail == NULL:
-        size = self.need_bytes if self.need_bytes > want else want
-        tail = chunk_new_sized(size)
+        tail = chunk_new_sized(want)
         if tail == NULL:
             return -ENOMEM
         pipe_link(self, tail)
         self.mark_off = 0
         self.commit = tail
         self.commit_off = 0
-    elif self.need_bytes > tail.size - self.mark_off or (
-            self.need_bytes == 0 and tail.size - tail.write_off < want // 4):
+    elif not pipe_tail_will_do(self, want):
         pending = tail.write_off - self.mark_off
         if (tail == self.head and tail.read_off == self.mark_off and self.need_bytes <= tail.size
                 and tail.size - pending >= want // 4 and zc_load(&tail.store.refs) == 1):
@@ -465,13 +513,18 @@ cdef int pipe_reserve(pipe_t *self, size_t want, uint8_t **at, size_t *room) noe
             self.commit = tail
             self.commit_off = 0
         else:
-            size = self.need_bytes if self.need_bytes > want else want
-            if size <= pending:
-                # Decoding has stopped at the high-water mark: what is undecoded has no bound but what was read.
-                size = pending + want
-            if pipe_relocate(self, size) != 0:
-                return -ENOMEM
+            size = pipe_size_for(self, want, pending)
+            if pipe_is_long(self) and self.mark_off == 0 and zc_load(&tail.store.refs) == 1:
+                rc = pipe_grow_tail(self, size)
+            else:
+                rc = pipe_relocate(self, size)
+            if rc != 0:
+                return rc
             tail = self.tail
+            if pipe_is_long(self):
+                # Where one long frame is, there may be more, and what is read behind a header has to be copied. A quarter:
+                # the read that brought the header has usually filled its chunk, and so doubled the next.
+                self.chunk_bytes = self.chunk_bytes // 4 if self.chunk_bytes > 4 * CHUNK_BYTES_MIN else CHUNK_BYTES_MIN
     at[0] = tail.data + tail.write_off
     room[0] = tail.size - tail.write_off
     self.is_reserved = True
@@ -481,10 +534,12 @@ cdef int pipe_reserve(pipe_t *self, size_t want, uint8_t **at, size_t *room) noe
 cdef void pipe_filled(pipe_t *self, size_t size) noexcept nogil:
     cdef chunk_t *tail = self.tail
     self.is_reserved = False
-    if size == tail.size - tail.write_off and self.chunk_bytes < CHUNK_BYTES_MAX:
-        self.chunk_bytes *= 2
-    elif size * 16 < self.chunk_bytes and self.chunk_bytes > CHUNK_BYTES_MIN:
-        self.chunk_bytes //= 2
+    if not pipe_is_long(self):
+        # What comes of a long frame says nothing about what is behind it.
+        if size == tail.size - tail.write_off and self.chunk_bytes < CHUNK_BYTES_MAX:
+            self.chunk_bytes *= 2
+        elif size * 16 < self.chunk_bytes and self.chunk_bytes > CHUNK_BYTES_MIN:
+            self.chunk_bytes //= 2
     tail.write_off += size
     self.bytes += size
     if size == 0:

@@ -40,7 +40,6 @@ cdef struct proxy_t:
     bint is_ready[PROXY_SOCKETS_MAX]        # said the last wait
     bint has_moved              # this turn did something
     bint has_more               # and left something that can be moved right now
-    bint is_paused
     bint is_over                # TERMINATE has come, or proxy_stop
     bint wants_details          # control asked for DETAILS
     bint is_idle                # has slept a while, and has looked for signals since
@@ -48,6 +47,8 @@ cdef struct proxy_t:
     uint64_t stats[STAT_COUNT]
     uint64_t msgs[2]            # whole messages moved, by direction
     uint64_t blocked_us[2]      # time in which messages waited on one side because the other (or capture) took none
+    # atomic; the loop writes it, any thread reads it; so are stats, msgs and blocked_us
+    int32_t is_paused
     # atomic; written by any thread
     int32_t order               # proxy_order that has not been seen yet
     int32_t is_stop_wanted

@@ -4,7 +4,8 @@
 # messages from pipe to pipe, and each destination is flushed once. A turn that moved nothing ends in sleep on the poll sets
 # of all the sockets.
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
-from zmqcore._engine cimport engine_t, host_attend
+from zmqcore._engine cimport engine_t
+from zmqcore._engine_host cimport host_attend
 from zmqcore._engine_run cimport engine_consume_run, engine_out_room, engine_peek_run, engine_takes_runs
 from zmqcore._limits cimport (
     PROXY_BURST_BYTES, PROXY_BURST_MSGS, PROXY_IDLE_SIGNALS_US, PROXY_INNER_TURNS, PROXY_RUN_MSGS, PROXY_SIGNALS_US,
@@ -22,7 +23,7 @@ from zmqcore._socket cimport (
 from zmqcore._stats cimport peer_stats_t, socket_stats
 from zmqcore._sys cimport (
     EAGAIN, EFSM, EINTR, EINVAL, ENOTSUP, memcmp, memset, pthread_mutex_lock, pthread_mutex_unlock, sched_yield,
-    strlen, zc_load, zc_load_u64, zc_now_us, zc_swap,
+    strlen, zc_bump_u64, zc_load, zc_load_u64, zc_now_us, zc_store, zc_swap,
 )
 
 cdef enum:
@@ -90,7 +91,7 @@ cdef void proxy_sample(proxy_t *self, proxy_stats_t *out) noexcept nogil:
     out.backward_messages = zc_load_u64(&self.msgs[BACKWARD])
     out.forward_blocked_us = zc_load_u64(&self.blocked_us[FORWARD])
     out.backward_blocked_us = zc_load_u64(&self.blocked_us[BACKWARD])
-    out.paused = self.is_paused
+    out.paused = zc_load(&self.is_paused)
     if socket_stats(self.frontend, NULL, 0, &count, &sum) == 0:
         out.frontend_peers = sum.connected
         out.frontend_queued_messages = sum.queued_in_messages + sum.queued_out_messages
@@ -118,9 +119,9 @@ cdef void take_orders(proxy_t *self) noexcept nogil:
     if zc_load(&self.order) != ORDER_NONE:
         order = zc_swap(&self.order, ORDER_NONE)
     if order == ORDER_PAUSE:
-        self.is_paused = True
+        zc_store(&self.is_paused, 1)
     elif order == ORDER_RESUME:
-        self.is_paused = False
+        zc_store(&self.is_paused, 0)
     if zc_load(&self.is_stop_wanted):
         self.is_over = True
 
@@ -252,9 +253,9 @@ cdef int deliver(proxy_t *self, msg_t *msg, socket_t *target, int direction) noe
             msg_move(&self.pending[direction], msg)
         return rc
     if rc == 0:
-        stats[0] += parts
-        stats[1] += bytes
-        self.msgs[direction] += 1
+        zc_bump_u64(&stats[0], parts)
+        zc_bump_u64(&stats[1], bytes)
+        zc_bump_u64(&self.msgs[direction], 1)
     msg_clear(msg)
     return rc
 
@@ -273,8 +274,8 @@ cdef int forward_one(proxy_t *self, int direction, uint64_t *moved_bytes) noexce
     rc = source.pattern.ops.recv(&source.pattern, &msg)
     if rc == 0:
         size = msg_bytes(&msg)
-        stats[0] += msg.count
-        stats[1] += size
+        zc_bump_u64(&stats[0], msg.count)
+        zc_bump_u64(&stats[1], size)
         moved_bytes[0] += size
         if self.capture != NULL:
             rc = capture_copy(self, &msg)
@@ -350,11 +351,11 @@ cdef int forward_run(proxy_t *self, int direction, uint32_t most, uint32_t *move
     if prefix != NULL:
         parts += msgs
         bytes += msgs * prefix.size
-    taken[0] += parts
-    taken[1] += bytes
-    given[0] += parts
-    given[1] += bytes
-    self.msgs[direction] += msgs
+    zc_bump_u64(&taken[0], parts)
+    zc_bump_u64(&taken[1], bytes)
+    zc_bump_u64(&given[0], parts)
+    zc_bump_u64(&given[1], bytes)
+    zc_bump_u64(&self.msgs[direction], msgs)
     moved[0] += msgs
     moved_bytes[0] += bytes
     engine_consume_run(engine, &before, &run)
@@ -509,9 +510,9 @@ cdef int serve_control(proxy_t *self) noexcept nogil:
             self.wants_details = True
             break
         if says(&command, b"PAUSE", 5):
-            self.is_paused = True
+            zc_store(&self.is_paused, 1)
         elif says(&command, b"RESUME", 6):
-            self.is_paused = False
+            zc_store(&self.is_paused, 0)
         elif says(&command, b"TERMINATE", 9):
             self.is_over = True
         rc = answer(self, is_stats)
@@ -601,7 +602,7 @@ cdef int wait_for_work(proxy_t *self) noexcept nogil:
     rc = poller_wait_fds(fds, self.count, timeout_us if may_sleep else 0, self.is_ready)
     for i in range(2):
         if is_blocked[i]:
-            self.blocked_us[i] += zc_now_us() - before_us
+            zc_bump_u64(&self.blocked_us[i], zc_now_us() - before_us)
     for i in range(self.count):
         self.is_due[i] = self.is_due[i] or (rc > 0 and self.is_ready[i])
     if rc == 0 and may_sleep:

@@ -7,7 +7,7 @@
 #   R3  a mailbox that is armed and then gets a post or a ring has its fd readable
 #   R4  a post that was taken can be queued again while the taker still walks: the two lists share no link
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
-from zmqcore._sys cimport pthread_mutex_t, pthread_t
+from zmqcore._sys cimport pthread_mutex_t, pthread_t, zc_load
 
 cdef enum:
     REACTOR_IN = 1
@@ -119,8 +119,10 @@ cdef void mailbox_heard(mailbox_t *self) noexcept nogil
 # to the end before it takes again.
 cdef post_t *mailbox_take(mailbox_t *self) noexcept nogil
 
-cdef inline bint mailbox_has(mailbox_t *self) noexcept nogil:
-    return self.pending != 0
+# Whether something came since the last mailbox_take. Any thread; under the owner's lock, where takes happen, a yes also
+# says that a take is still to come.
+cdef inline bint mailbox_has(const mailbox_t *self) noexcept nogil:
+    return zc_load(&self.pending) != 0
 
 # --- I/O threads ----------------------------------------------------------------------------------------------------
 

@@ -351,7 +351,8 @@ cdef int mailbox_post(mailbox_t *self, post_t *post, bint *is_asleep) noexcept n
 
 
 cdef inline bint mailbox_mark(mailbox_t *self) noexcept nogil:
-    # Both sides exchange their own flag before they look at the other's: one of them sees the other (R3).
+    # R3 on any machine: both sides exchange `armed`. If ours comes first, the owner's reads from it, or from a later one, and
+    # so sees our `pending` with the load behind it; if the owner's comes first, ours finds 1 and writes the fd.
     zc_swap(&self.pending, 1)
     return zc_swap(&self.armed, 0) != 0
 

@@ -8,9 +8,9 @@ from zmqcore._endpoint cimport (
     endpoints_bind, endpoints_close, endpoints_connect, endpoints_disconnect, endpoints_fini, endpoints_forget,
     endpoints_init, endpoints_ops_t, endpoints_unbind,
 )
-from zmqcore._engine cimport (
-    engine_end_after, engine_new_linked, engine_on_post, engine_set_hwm, host_attend, host_bury, host_dispatch, host_fini,
-    host_init, host_needs_attention, host_open, host_ops_t, host_wake,
+from zmqcore._engine cimport engine_end_after, engine_new_linked, engine_on_post, engine_set_hwm, host_ops_t
+from zmqcore._engine_host cimport (
+    host_attend, host_bury, host_dispatch, host_fini, host_init, host_needs_attention, host_open, host_wake,
 )
 from zmqcore._limits cimport (
     ADOPTION_US, FLOOD_GAP_US, FLOOD_NAP_US, FLOOD_SENDS, INPROC_SPIN_US, REACTOR_EVENTS_MAX, SPINS_KEPT, SPINS_LOST, SPINS_REST,
@@ -215,6 +215,8 @@ cdef void socket_close(socket_t *self, const int32_t *linger_ms) noexcept nogil:
         pthread_mutex_unlock(&self.host.lock)
         return
     self.is_closed = True
+    # Nobody waits for the fd of a closed socket: the I/O thread has to see it to its end, also when a driver leaves it later.
+    self.has_fd = False
     if linger_ms != NULL:
         self.options.linger_ms = linger_ms[0]
     endpoints_close(&self.endpoints)

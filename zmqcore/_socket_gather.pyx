@@ -5,7 +5,7 @@
 # thread adopts the socket meanwhile, with pending set in the mailbox. So the tick of the I/O thread, which takes a socket
 # from an owner who stays outside, finds something to do there: a loop that is held up delays nothing for longer than that.
 from libc.stdint cimport uint64_t
-from zmqcore._engine cimport host_attend
+from zmqcore._engine_host cimport host_attend
 from zmqcore._message cimport msg_t
 from zmqcore._reactor cimport io_adopt, io_left, mailbox_disarm, mailbox_has, mailbox_ring
 from zmqcore._socket cimport socket_enter, socket_leave, socket_t

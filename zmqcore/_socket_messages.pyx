@@ -1,6 +1,6 @@
 # zmqcore/_socket_messages.pyx -- see the door.
 from libc.stdint cimport int32_t, uint32_t, uint64_t
-from zmqcore._engine cimport host_attend, host_needs_attention
+from zmqcore._engine_host cimport host_attend, host_needs_attention
 from zmqcore._limits cimport FLOOD_GAP_US, FLOOD_NAP_US, FLOOD_PAUSE_US, FLOOD_SENDS, FLOOD_SENDS_KEPT
 from zmqcore._message cimport (
     batch_peek, batch_push, batch_t, batch_took, msg_clear, msg_fini, msg_init, msg_move, msg_push, msg_t, part_t,

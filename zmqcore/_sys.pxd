@@ -27,11 +27,15 @@ cdef extern from * nogil:
     #define zc_unlikely(x) __builtin_expect(!!(x), 0)
     #define zc_prefetch(at) __builtin_prefetch(at)
 
+    /* Orders, the same on every machine: a load acquires, a store releases, an addition does both (counts of references:
+     * whoever takes the last one sees what the others did), an exchange is also ordered among all exchanges. A load behind
+     * an exchange of another variable may be early: two sides that look at each other's flag must meet on one of them. */
     static inline int32_t zc_load(const int32_t *at) { return __atomic_load_n(at, __ATOMIC_ACQUIRE); }
     static inline void zc_store(int32_t *at, int32_t v) { __atomic_store_n(at, v, __ATOMIC_RELEASE); }
     static inline int32_t zc_add(int32_t *at, int32_t v) { return __atomic_add_fetch(at, v, __ATOMIC_ACQ_REL); }
     static inline int32_t zc_swap(int32_t *at, int32_t v) { return __atomic_exchange_n(at, v, __ATOMIC_SEQ_CST); }
     static inline uint64_t zc_load_u64(const uint64_t *at) { return __atomic_load_n(at, __ATOMIC_ACQUIRE); }
+    static inline void zc_bump_u64(uint64_t *at, uint64_t by) { __atomic_store_n(at, *at + by, __ATOMIC_RELAXED); }
     static inline void zc_store_u64(uint64_t *at, uint64_t v) { __atomic_store_n(at, v, __ATOMIC_RELEASE); }
 
     /* Overwrites a secret; the barrier keeps the compiler from leaving it out because nobody reads it again. */
@@ -68,9 +72,10 @@ cdef extern from * nogil:
     int32_t zc_load(const int32_t *at)
     void zc_store(int32_t *at, int32_t value)
     int32_t zc_add(int32_t *at, int32_t value)     # the value after the addition
-    int32_t zc_swap(int32_t *at, int32_t value)    # the value before; a full fence
+    int32_t zc_swap(int32_t *at, int32_t value)    # the value before
     uint64_t zc_load_u64(const uint64_t *at)
     void zc_store_u64(uint64_t *at, uint64_t value)
+    void zc_bump_u64(uint64_t *at, uint64_t by)     # adds, for the only thread that writes it
     uint64_t zc_now_us()
     void zc_wipe(void *at, size_t size)
     uint16_t zc_be16(const uint8_t *at)

@@ -3,7 +3,7 @@
 # The one place where frames are rewritten on their way: everybody else speaks the form that the pipes hold. 1.0 peers are
 # few and old, so that this is simple and not fast: a copy each way.
 from libc.stdint cimport uint32_t, uint64_t
-from zmqcore._limits cimport FRAME_BYTES_MAX, HANDSHAKE_BYTES_FIRST
+from zmqcore._limits cimport FRAME_BYTES_AT_ONCE, FRAME_BYTES_MAX, HANDSHAKE_BYTES_FIRST
 from zmqcore._message cimport msg_clear, msg_fini, msg_init, msg_push_copy
 from zmqcore._pipe cimport pipe_append, pipe_append_bytes, pipe_pop
 from zmqcore._sys cimport ENOMEM, EPROTO, free, memcpy, memmove, realloc
@@ -55,6 +55,12 @@ cdef int v1_reserve(v1_t *self, uint8_t **at, size_t *room) noexcept nogil:
     return 0
 
 
+cdef size_t room_for(size_t frame_bytes, size_t here_bytes) noexcept nogil:
+    # Memory grows as the bytes of a frame come, whatever length was announced.
+    cdef size_t most = 2 * here_bytes if 2 * here_bytes > FRAME_BYTES_AT_ONCE else FRAME_BYTES_AT_ONCE
+    return frame_bytes if frame_bytes < most else most
+
+
 cdef int v1_decode(v1_t *self, pipe_t *inbound, int64_t maxmsgsize) noexcept nogil:
     cdef size_t off = 0
     cdef uint8_t flags = 0
@@ -72,7 +78,7 @@ cdef int v1_decode(v1_t *self, pipe_t *inbound, int64_t maxmsgsize) noexcept nog
             rc = -EPROTO
             break
         if self.input_bytes - off - used < size:
-            rc = grow(self, used + size + HANDSHAKE_BYTES_FIRST)
+            rc = grow(self, room_for(used + size, self.input_bytes - off) + HANDSHAKE_BYTES_FIRST)
             break
         rc = msg_push_copy(&self.partial, self.input + off + used, size)
         if rc == 0 and not flags & ZMTP_MORE:

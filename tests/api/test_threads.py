@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import socket
 import threading
 from types import ModuleType
 from typing import Any
@@ -104,6 +105,21 @@ def test_closing_ends_a_call_in_another_thread(core_sockets: Sockets, call: str)
     with pytest.raises(zmq.ZMQError) as caught:
         waiting.join()
     assert caught.value.errno in (zmq.ENOTSOCK, zmq.ETERM)
+
+
+def test_a_socket_whose_fd_was_asked_for_lingers_to_its_end(core: ModuleType, core_context: Any) -> None:
+    """FD keeps the I/O thread away; from the closed socket, which another thread leaves only later, it must not."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        dealer = core_context.socket(core.DEALER)
+        dealer.connect(f"tcp://127.0.0.1:{nobody.getsockname()[1]}")
+        dealer.send(b"never arrives")
+        assert dealer.getsockopt(core.FD) >= 0
+        receiving = blocked(dealer.recv)
+        dealer.close(linger=50)
+        with pytest.raises(core.ZMQError):
+            receiving.join()
+        Task(core_context.term).join()
 
 
 def test_destroy_ends_calls_in_other_threads(core: ModuleType) -> None:

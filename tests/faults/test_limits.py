@@ -11,7 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.raw_peer import RawPeer, Rig, cancel, frame, greeting, ping, ready, resident_bytes, subscribe, wait_until
+from tests.raw_peer import (
+    RawPeer,
+    Rig,
+    cancel,
+    frame,
+    greeting,
+    ping,
+    ready,
+    resident_bytes,
+    subscribe,
+    v1_frame,
+    wait_until,
+)  # fmt: skip
+from tests.support import Task
 
 ROOT = Path(__file__).resolve().parents[2]
 BODY = b"x" * 10000
@@ -20,6 +33,79 @@ SLACK_BYTES = 48 << 20  # what resident memory may grow by: kernel buffers are n
 
 def open_fds() -> int:
     return len(os.listdir("/proc/self/fd"))
+
+
+def address_space_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+
+
+# --- peers that announce much ---------------------------------------------------------------------------------------
+
+
+def long_head(size: int) -> bytes:
+    return bytes([2]) + size.to_bytes(8, "big")
+
+
+@pytest.mark.parametrize("version", [1, 3])
+def test_an_announced_length_claims_no_memory(rig: Rig, version: int) -> None:
+    """A gigabyte each, of which nothing comes: neither memory nor addresses are taken for it."""
+    pull, endpoint = rig.bind("PULL")
+    peers = [rig.peer(endpoint) for _ in range(8)]
+    for peer in peers:
+        if version == 1:
+            peer.handshake_v1()
+            peer.send(v1_frame(b"hello"))
+        else:
+            peer.handshake("PUSH")
+            peer.send(frame(b"hello"))
+        assert pull.recv() == b"hello"
+    before = address_space_bytes()
+    for peer in peers:
+        size = 1 << 30
+        peer.send((b"\xff" + size.to_bytes(8, "big") + b"\0" if version == 1 else long_head(size)) + b"first bytes")
+    for _ in range(3):  # a turn for every peer, more than once
+        peer = rig.peer(endpoint)
+        peer.handshake("PUSH")
+        peer.send(frame(b"good"))
+        assert pull.recv() == b"good"
+    assert address_space_bytes() - before < 512 << 20
+
+
+@pytest.mark.parametrize("size", [1 << 63, (1 << 63) - 1, (1 << 64) - 1, (1 << 64) - 9, (1 << 48) + 1])
+@pytest.mark.parametrize("is_command", [False, True])
+def test_a_length_that_cannot_be_closes_the_connection(rig: Rig, size: int, is_command: bool) -> None:
+    pull, endpoint = rig.bind("PULL")
+    good, bad = rig.peer(endpoint), rig.peer(endpoint)
+    for peer in (good, bad):
+        peer.handshake("PUSH")
+    bad.send(frame(b"whole") + bytes([6 if is_command else 2]) + size.to_bytes(8, "big"))
+    bad.expect_close()
+    good.send(frame(b"good"))
+    assert sorted([pull.recv(), pull.recv()]) == [b"good", b"whole"]
+
+
+@pytest.mark.parametrize("size", [1 << 63, (1 << 63) - 1, (1 << 64) - 1, (1 << 48) + 2])
+def test_a_length_of_v1_that_cannot_be_closes_the_connection(rig: Rig, size: int) -> None:
+    pull, endpoint = rig.bind("PULL")
+    bad = rig.peer(endpoint)
+    bad.handshake_v1()
+    bad.send(v1_frame(b"whole") + b"\xff" + size.to_bytes(8, "big") + b"\0")
+    bad.expect_close()
+    assert pull.recv() == b"whole"
+
+
+def test_a_body_of_many_megabytes_arrives(rig: Rig) -> None:
+    pull, endpoint = rig.bind("PULL", RCVTIMEO=20000)
+    for version in (1, 3):
+        peer = rig.peer(endpoint)
+        body = os.urandom(1 << 20) * 12
+        if version == 1:
+            peer.handshake_v1()
+        else:
+            peer.handshake("PUSH")
+        sender = Task(peer.send, v1_frame(body) if version == 1 else frame(body))
+        assert pull.recv() == body
+        sender.join()
 
 
 # --- peers that never read -----------------------------------------------------------------------------------------

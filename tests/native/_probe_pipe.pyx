@@ -3,8 +3,9 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 from zmqcore._limits cimport (
-    CHUNK_BYTES_MAX as _CHUNK_BYTES_MAX, CHUNK_BYTES_MIN as _CHUNK_BYTES_MIN, GATHER_BYTES_MAX as _GATHER_BYTES_MAX,
-    LARGE_BODY_BYTES as _LARGE_BODY_BYTES,
+    CHUNK_BYTES_MAX as _CHUNK_BYTES_MAX, CHUNK_BYTES_MIN as _CHUNK_BYTES_MIN,
+    FRAME_BYTES_AT_ONCE as _FRAME_BYTES_AT_ONCE, GATHER_BYTES_MAX as _GATHER_BYTES_MAX, LARGE_BODY_BYTES as _LARGE_BODY_BYTES,
+    SPARE_BODIES_MAX as _SPARE_BODIES_MAX, SPARE_BODY_BYTES_MAX as _SPARE_BODY_BYTES_MAX,
 )
 from zmqcore._message cimport (
     msg_bytes, msg_clear, msg_fini, msg_init, msg_move, msg_push, msg_push_copy, msg_shift, msg_t, msg_unshift, part_t,
@@ -17,15 +18,19 @@ from zmqcore._pipe cimport (
     pipe_mark_command, pipe_mark_frame, pipe_peek_run, pipe_pop, pipe_reserve, pipe_sent, pipe_start_in,
     pipe_start_queue, pipe_t, pipe_undecoded, raw_t, run_advance, run_first, run_t,
 )
-from zmqcore._sys cimport EAGAIN as _EAGAIN, ENOMEM as _ENOMEM, iovec
+from zmqcore._sys cimport EAGAIN as _EAGAIN, EINVAL as _EINVAL, ENOMEM as _ENOMEM, iovec
 from zmqcore._zmtp cimport ZMTP_COMMAND, ZMTP_MORE, zmtp_head_read
 
 EAGAIN = _EAGAIN
+EINVAL = _EINVAL
 ENOMEM = _ENOMEM
 CHUNK_BYTES_MIN = _CHUNK_BYTES_MIN
 CHUNK_BYTES_MAX = _CHUNK_BYTES_MAX
+FRAME_BYTES_AT_ONCE = _FRAME_BYTES_AT_ONCE
 GATHER_BYTES_MAX = _GATHER_BYTES_MAX
 LARGE_BODY_BYTES = _LARGE_BODY_BYTES
+SPARE_BODIES_MAX = _SPARE_BODIES_MAX
+SPARE_BODY_BYTES_MAX = _SPARE_BODY_BYTES_MAX
 MORE = ZMTP_MORE
 COMMAND = ZMTP_COMMAND
 

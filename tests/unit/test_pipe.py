@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.native import _probe_pipe as probe
-from tests.unit.pipe_model import CHUNK, LARGE, InModel, body_of, frame_of, wire_of
+from tests.unit.pipe_model import CHUNK, LARGE, InModel, body_of, frame_of, head_of, wire_of
 from tests.unit.shim import address_of_fail_after, run_with_shim
 
 # --- out ------------------------------------------------------------------------------------------------
@@ -119,7 +119,15 @@ def test_gather_keeps_to_its_room_and_about_its_bytes() -> None:
     for _ in range(20):
         pipe.append([store])
     assert pipe.gather(3) == 9 + len(store.data) + 9
-    assert probe.GATHER_BYTES_MAX <= pipe.gather() <= probe.GATHER_BYTES_MAX + len(store.data)
+    assert probe.GATHER_BYTES_MAX <= pipe.gather() < probe.GATHER_BYTES_MAX + len(store.data)
+    assert send_all(pipe) == wire_of([store.data]) * 20
+
+
+def test_a_message_without_parts_is_refused() -> None:
+    pipe = probe.Pipe()
+    assert pipe.append([]) == -probe.EINVAL and pipe.msgs == 0 and pipe.bytes == 0 and pipe.check()
+    pipe.append([b"a"])
+    assert pipe.append([]) == -probe.EINVAL and send_all(pipe) == wire_of([b"a"])
 
 
 def test_commands_among_queued_messages_are_not_popped() -> None:
@@ -310,6 +318,67 @@ def test_a_long_body_is_read_into_one_piece_of_its_own_size() -> None:
     feed(pipe, wire_of([body_of(1_000_000, 6)]), 60_000)
     assert pipe.chunk_sizes == [1_000_009] and pipe.pop().parts == [body_of(1_000_000, 6)]
     assert sum(pipe.chunk_sizes) <= 4 * probe.CHUNK_BYTES_MAX
+
+
+@pytest.mark.parametrize("announced", [10 * probe.FRAME_BYTES_AT_ONCE, 1 << 40, 1 << 48])
+@pytest.mark.parametrize("has_unread", [False, True])
+def test_an_announced_length_claims_no_memory(announced: int, has_unread: bool) -> None:
+    pipe = in_pipe()
+    if has_unread:
+        feed(pipe, wire_of([b"unread"]))
+    piece = bytes(1 << 20)
+    feed(pipe, head_of(0, announced) + b"x")
+    for here in range(1, 40):
+        assert sum(pipe.chunk_sizes) <= max(probe.FRAME_BYTES_AT_ONCE, 2 * here * len(piece)) + CHUNK
+        feed(pipe, piece)
+        assert len(pipe.chunk_sizes) == 1 + has_unread
+    pipe.drop_incomplete()
+    assert pipe.check() and pipe.msgs == has_unread and sum(pipe.chunk_sizes) <= 4 * probe.CHUNK_BYTES_MAX
+    pipe.start_in()
+    feed(pipe, wire_of([b"x"]))
+    assert list(pop_all(pipe)) == [[b"unread"]] * has_unread + [[b"x"]]
+
+
+@pytest.mark.parametrize("step", [50_000, 1_000_000, 10**9])
+@pytest.mark.parametrize("size", [probe.FRAME_BYTES_AT_ONCE + i for i in (-10, -9, -8, 1)] + [20_000_000])
+def test_a_long_body_arrives_whole(size: int, step: int) -> None:
+    """Among short messages of which one is held, in front of the next long one."""
+    messages = [[b"held"], [b"id", body_of(size, 3)], [b"short"], [body_of(size - 1, 4), b"tail"]]
+    pipe = in_pipe()
+    feed(pipe, wire_of(messages[0]))
+    held = pipe.pop()
+    for parts in messages[1:]:
+        feed(pipe, wire_of(parts), step)
+    assert list(pop_all(pipe)) == messages[1:]
+    assert held.parts == messages[0] and pipe.bytes == 0 and pipe.check()
+
+
+def test_a_stream_of_long_bodies_is_not_read_beyond_their_headers() -> None:
+    """What is read behind a header is copied when the body gets a chunk of its own."""
+    pipe = in_pipe()
+    feed(pipe, wire_of([b"x" * 100]) * 20_000)
+    assert sum(1 for _ in pop_all(pipe)) == 20_000
+    stream = wire_of([body_of(1_000_000, 1)]) * 12
+    rooms = []
+    while stream:
+        rooms.append(pipe.reserve())
+        data, stream = stream[: rooms[-1]], stream[rooms[-1] :]
+        pipe.filled(data)
+        pipe.decode()
+        while pipe.msgs:
+            pipe.drop()
+    assert rooms[-2:] == [CHUNK, 1_000_009 - CHUNK] and len(rooms) == 24
+    feed(pipe, wire_of([b"x" * 100]) * 20_000)
+    assert pipe.chunk_bytes == probe.CHUNK_BYTES_MAX
+
+
+def test_a_long_frame_that_fills_its_chunk_gets_as_much_again() -> None:
+    pipe = in_pipe()
+    size = probe.FRAME_BYTES_AT_ONCE
+    feed(pipe, head_of(0, 4 * size) + bytes(size - 9))
+    assert pipe.chunk_sizes == [size] and pipe.reserve() == size
+    pipe.filled(b"")
+    assert pipe.chunk_sizes == [2 * size] and pipe.bytes == size
 
 
 def test_reads_grow_under_load_and_shrink_when_idle() -> None:
@@ -563,6 +632,12 @@ def run_without_memory(shim: ctypes.CDLL) -> dict[str, int]:
         assert until_clean("msg unshift", grown.unshift, large) == 0
     assert grown.parts == [large.data] * 20 + [b"%d" % i for i in range(20)]
     del grown
+    long_body = in_pipe()
+    feed(long_body, head_of(0, 3 * probe.FRAME_BYTES_AT_ONCE) + bytes(probe.FRAME_BYTES_AT_ONCE - 9))
+    assert until_clean("grow", long_body.reserve) == probe.FRAME_BYTES_AT_ONCE
+    long_body.filled(b"")
+    feed(long_body, bytes(2 * probe.FRAME_BYTES_AT_ONCE + 9))
+    assert long_body.pop().parts == [bytes(3 * probe.FRAME_BYTES_AT_ONCE)]
     for pipe in (out, queue, read, target):
         pipe.clear()
     msg = None  # the last one popped refers to its parts
@@ -573,7 +648,34 @@ def run_without_memory(shim: ctypes.CDLL) -> dict[str, int]:
 def test_without_memory_nothing_changes(tmp_path: Path) -> None:
     seen = run_with_shim(tmp_path, __name__, "run_without_memory")
     assert seen["references left"] == 1
-    for what in ("append", "append_part", "append_frame", "queue append", "reserve", "run", "prefixed", "msg push"):
+    appends = ("append", "append_part", "append_frame", "queue append", "run", "prefixed", "msg push")
+    for what in (*appends, "reserve", "grow"):
         assert seen[what] > 0, what
     assert seen["most refusals of append"] >= 4 and seen["most refusals of reserve"] == 2
     assert seen["most refusals of queue pop"] <= 1
+
+
+def run_with_spares(shim: ctypes.CDLL) -> dict[str, int]:
+    """How many blocks are given back, and taken, when ten bodies go and come."""
+    seen = {}
+    for name, size in (("long", 1 << 20), ("too_long", probe.SPARE_BODY_BYTES_MAX + 1)):
+        body = bytes(size)
+        msgs = [probe.Msg() for _ in range(10)]
+        for msg in msgs:
+            msg.push(body)
+        full = shim.live_blocks()
+        for msg in msgs:
+            msg.clear()
+        empty = shim.live_blocks()
+        for msg in msgs:
+            msg.push(body)
+        seen |= {f"{name}_given": full - empty, f"{name}_taken": shim.live_blocks() - empty}
+        assert all(msg.parts == [body] for msg in msgs)
+        del msgs, msg
+    return seen
+
+
+def test_some_long_bodies_are_kept_for_the_next(tmp_path: Path) -> None:
+    seen = run_with_shim(tmp_path, __name__, "run_with_spares")
+    fresh = 10 - probe.SPARE_BODIES_MAX
+    assert seen == {"long_given": fresh, "long_taken": fresh, "too_long_given": 10, "too_long_taken": 10}

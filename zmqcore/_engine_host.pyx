@@ -1,0 +1,136 @@
+# zmqcore/_engine_host.pyx -- see the door.
+from libc.stdint cimport uint32_t, uint64_t
+from zmqcore._engine cimport engine_attend, engine_free, engine_t
+from zmqcore._monitor cimport monitor_fini
+from zmqcore._reactor cimport (
+    REACTOR_IN, mailbox_heard, mailbox_new, mailbox_open, mailbox_unref, mailbox_wake, poller_close, poller_open,
+    poller_watch, timers_fini, timers_init, timers_run,
+)
+from zmqcore._sys cimport (
+    ENOMEM, memset, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock, zc_check,
+    zc_now_us,
+)
+
+
+cdef int host_init(host_t *self, options_t *options, const host_ops_t *ops, void *arg) noexcept nogil:
+    memset(self, 0, sizeof(host_t))
+    self.poller.fd = -1
+    self.poller.timer_fd = -1
+    self.options = options
+    self.ops = ops
+    self.arg = arg
+    self.mailbox = mailbox_new()
+    if self.mailbox == NULL:
+        return -ENOMEM
+    if pthread_mutex_init(&self.lock, NULL) != 0:
+        mailbox_unref(self.mailbox)
+        return -ENOMEM
+    timers_init(&self.timers, &self.poller)
+    self.random = zc_now_us() ^ <uint64_t><size_t>self
+    return 0
+
+
+cdef void host_fini(host_t *self) noexcept nogil:
+    zc_check(self.engines == NULL)
+    zc_check(self.turns == 0)
+    host_bury(self)
+    monitor_fini(&self.monitor)
+    timers_fini(&self.timers)
+    poller_close(&self.poller)
+    host_wake(self)
+    mailbox_unref(self.mailbox)
+    pthread_mutex_destroy(&self.lock)
+
+
+cdef void host_on_ring(void *arg, uint32_t events) noexcept nogil:
+    # The posts themselves are taken by the socket, which looks at its mailbox on every entry.
+    mailbox_heard((<host_t *>arg).mailbox)
+
+
+cdef int host_open(host_t *self) noexcept nogil:
+    cdef int rc
+    if self.poller.fd >= 0:
+        return 0
+    rc = mailbox_open(self.mailbox)
+    if rc == 0:
+        rc = poller_open(&self.poller)
+    if rc != 0:
+        return rc
+    self.mailbox.watch.fd = self.mailbox.fd
+    self.mailbox.watch.fn = host_on_ring
+    self.mailbox.watch.arg = self
+    rc = poller_watch(&self.poller, &self.mailbox.watch, REACTOR_IN)
+    if rc != 0:
+        self.mailbox.watch.is_added = False
+        poller_close(&self.poller)
+    return rc
+
+
+cdef uint32_t host_random(host_t *self) noexcept nogil:
+    # xorshift64*: jitter and starting points of counters, nothing secret.
+    self.random ^= self.random >> 12
+    self.random ^= self.random << 25
+    self.random ^= self.random >> 27
+    return <uint32_t>((self.random * <uint64_t>2685821657736338717) >> 32)
+
+
+cdef void host_dispatch(host_t *self, ready_t *ready, int count) noexcept nogil:
+    cdef int i
+    self.turns += 1
+    for i in range(count):
+        # A handler before may have ended this one: its watch is kept, its fn is not.
+        if ready[i].watch.fn != NULL:
+            ready[i].watch.fn(ready[i].watch.arg, ready[i].events)
+    if self.timers.count:
+        timers_run(&self.timers, zc_now_us())
+    host_attend(self)
+    self.turns -= 1
+    host_bury(self)
+
+
+cdef void host_wake(host_t *self) noexcept nogil:
+    if self.sleeper != NULL:
+        mailbox_wake(self.sleeper)
+        mailbox_unref(self.sleeper)
+        self.sleeper = NULL
+
+
+cdef void host_owe(host_t *self, mailbox_t *sleeper) noexcept nogil:
+    if sleeper == NULL:
+        return
+    host_wake(self)
+    self.sleeper = sleeper
+
+
+cdef void pay_wake(host_t *self) noexcept nogil:
+    # UNLOCKS.
+    cdef mailbox_t *sleeper = self.sleeper
+    self.sleeper = NULL
+    pthread_mutex_unlock(&self.lock)
+    mailbox_wake(sleeper)
+    mailbox_unref(sleeper)
+    pthread_mutex_lock(&self.lock)
+
+
+cdef void host_attend(host_t *self) noexcept nogil:
+    cdef engine_t *engine
+    self.turns += 1
+    if self.sleeper != NULL:
+        pay_wake(self)
+    while self.attention != NULL:
+        engine = self.attention
+        self.attention = engine.next_attention
+        engine.in_attention = False
+        engine_attend(engine)
+    self.turns -= 1
+    host_bury(self)
+
+
+cdef void host_bury(host_t *self) noexcept nogil:
+    cdef engine_t *engine
+    if self.turns or self.dead == NULL:
+        return
+    while self.dead != NULL:
+        engine = self.dead
+        self.dead = engine.next_dead
+        engine_free(engine)
