@@ -4,15 +4,16 @@
 # system call releases the GIL, comes back to run signal handlers (-EINTR) and then goes on with the same deadline.
 # Nobody ever waits for the GIL with a socket lock held; waiting for a socket lock with the GIL held would be allowed.
 from cpython.buffer cimport PyBUF_CONTIG_RO, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.unicode cimport PyUnicode_AsUTF8String
-from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from zmqcore._context cimport (
     context_free, context_get, context_new, context_set, context_shutdown, context_t, context_wait_terminated,
 )
 from zmqcore._errno cimport check, fail
 from zmqcore._frame cimport SHARE_NONE, Frame, push_data, push_message, take_message, take_part
+from zmqcore._limits cimport SMALL_BYTES
 from zmqcore._message cimport batch_fini, batch_init, batch_t, msg_fini, msg_init, msg_t
 from zmqcore._monitor cimport EVENT_ALL
 from zmqcore._options cimport (
@@ -26,8 +27,8 @@ from zmqcore._socket cimport (
     socket_t, socket_unbind, socket_unref,
 )
 from zmqcore._socket_messages cimport (
-    socket_attend, socket_due, socket_recv, socket_recv_many, socket_recv_quick, socket_send, socket_send_many,
-    socket_send_quick,
+    socket_attend, socket_due, socket_recv, socket_recv_body, socket_recv_many, socket_recv_quick, socket_send,
+    socket_send_body, socket_send_many, socket_send_quick,
 )
 from zmqcore._socket_monitor cimport socket_monitor
 from zmqcore._stats cimport peer_stats_t, peer_stats_table, socket_stats, stat_t
@@ -47,6 +48,8 @@ cdef void on_fork() noexcept nogil:
 
 
 pthread_atfork(NULL, NULL, on_fork)
+
+cdef object no_flags = 0        # the very object that a call without flags has
 
 cdef const int32_t *released = pins_waiting()
 
@@ -442,10 +445,19 @@ cdef class Socket:
         a Frame that is to be tracked and was made without track=True.
         """
         cdef msg_t msg
-        cdef int bits = int_flags(flags)
+        cdef int bits
+        cdef int rc
         cdef list trackers = None
-        self.open_socket()
+        cdef socket_t *socket = self.open_socket()
         pins_look(released)
+        if flags is no_flags and copy and PyBytes_CheckExact(data) and PyBytes_GET_SIZE(data) <= SMALL_BYTES:
+            rc = socket_send_body(socket, <const uint8_t *>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+            if rc >= 0:
+                if rc:
+                    with nogil:
+                        socket_attend(socket)
+                return None
+        bits = int_flags(flags)
         msg_init(&msg)
         try:
             if copy:
@@ -464,9 +476,20 @@ cdef class Socket:
         Raises Again, ContextTerminated, or ZMQError: EFSM, ENOTSUP, ENOTSOCK.
         """
         cdef msg_t msg
+        cdef uint8_t small[SMALL_BYTES]
+        cdef size_t size
         cdef bint more = False
-        cdef int bits = int_flags(flags)
-        self.open_socket()
+        cdef int bits
+        cdef int rc
+        cdef socket_t *socket = self.open_socket()
+        if copy and flags is no_flags:
+            rc = socket_recv_body(socket, small, SMALL_BYTES, &size)
+            if rc >= 0:
+                if rc:
+                    with nogil:
+                        socket_attend(socket)
+                return PyBytes_FromStringAndSize(<const char *>small, size)
+        bits = int_flags(flags)
         msg_init(&msg)
         try:
             self.recv_msg(&msg, bits, False, &more)

@@ -176,9 +176,13 @@ cdef void engine_attention(engine_t *self) noexcept nogil
 cdef bint engine_writable(engine_t *self) noexcept nogil
 # Queues a message whatever the mark says. 0; -ENOMEM. The host's attention list then holds the engine.
 cdef int engine_push(engine_t *self, const msg_t *msg) noexcept nogil
+# The same for one part that is copied, when it may be sent now. 0; -EAGAIN: it may not, or not this way; -ENOMEM.
+cdef int engine_push_body(engine_t *self, const uint8_t *at, size_t size) noexcept nogil
 cdef bint engine_readable(engine_t *self) noexcept nogil
 # Takes the oldest message. 0; -EAGAIN; -ENOMEM.
 cdef int engine_pop(engine_t *self, msg_t *msg) noexcept nogil
+# Copies the oldest message when it is one part of at most room bytes. 0; -EAGAIN: none, or not this way.
+cdef int engine_pop_body(engine_t *self, uint8_t *at, size_t room, size_t *size) noexcept nogil
 # Sends a (un)subscription in the form that the peer understands; dropped while not active (a new connection replays). 0; -ENOMEM.
 cdef int engine_subscribe(engine_t *self, bint is_subscribe, const uint8_t *topic, size_t size) noexcept nogil
 # Messages and bytes queued in each direction.

@@ -17,7 +17,8 @@ from zmqcore._engine_host cimport host_owe, host_random
 from zmqcore._handshake cimport handshake_fini, handshake_init, handshake_peer_id
 from zmqcore._limits cimport FLUSH_WRITES_MAX, GATHER_BUFFERS_MAX
 from zmqcore._link cimport (
-    link_is_abandoned, link_is_joined, link_leave, link_pop, link_push, link_readable, link_unref, link_writable,
+    link_is_abandoned, link_is_joined, link_leave, link_pop, link_pop_body, link_push, link_push_body, link_readable,
+    link_unref, link_writable,
 )
 from zmqcore._lookup cimport lookup_answer, lookup_start, lookup_unref
 from zmqcore._mechanism cimport FAILURE_AUTH, FAILURE_PROTOCOL
@@ -27,8 +28,8 @@ from zmqcore._monitor cimport (
     EVENT_HANDSHAKE_FAILED_AUTH, EVENT_HANDSHAKE_FAILED_NO_DETAIL, EVENT_HANDSHAKE_FAILED_PROTOCOL, monitor_raise,
 )
 from zmqcore._pipe cimport (
-    pipe_abandon_begun, pipe_append, pipe_append_frame, pipe_clear, pipe_drop_incomplete, pipe_fini, pipe_gather,
-    pipe_has_reopened, pipe_init, pipe_is_full, pipe_pop, pipe_sent,
+    pipe_abandon_begun, pipe_append, pipe_append_body, pipe_append_frame, pipe_clear, pipe_drop_incomplete, pipe_fini,
+    pipe_gather, pipe_has_reopened, pipe_init, pipe_is_full, pipe_pop, pipe_pop_body, pipe_sent,
 )
 from zmqcore._reactor cimport (
     REACTOR_FAILED, REACTOR_IN, REACTOR_OUT, mailbox_t, poller_unwatch, poller_watch, timers_cancel, timers_reserve,
@@ -660,6 +661,21 @@ cdef int engine_push(engine_t *self, const msg_t *msg) noexcept nogil:
     return rc
 
 
+cdef int engine_push_body(engine_t *self, const uint8_t *at, size_t size) noexcept nogil:
+    cdef mailbox_t *sleeper
+    cdef int rc
+    if self.link != NULL:
+        rc = link_push_body(self.link, self.side, at, size, &sleeper)
+        host_owe(self.host, sleeper)
+        return rc
+    if self.host.options.conflate or pipe_is_full(&self.outbound):
+        return -EAGAIN
+    rc = pipe_append_body(&self.outbound, at, size)
+    if rc == 0 and not self.in_attention and self.state == ENGINE_ACTIVE:
+        engine_attention(self)
+    return rc
+
+
 cdef bint engine_readable(engine_t *self) noexcept nogil:
     if self.link != NULL:
         return link_readable(self.link, self.side)
@@ -677,6 +693,19 @@ cdef int engine_pop(engine_t *self, msg_t *msg) noexcept nogil:
         if rc == 0 and self.is_in_stalled and pipe_has_reopened(&self.inbound):
             engine_attention(self)
     msg.source = self
+    return rc
+
+
+cdef int engine_pop_body(engine_t *self, uint8_t *at, size_t room, size_t *size) noexcept nogil:
+    cdef mailbox_t *sleeper
+    cdef int rc
+    if self.link != NULL:
+        rc = link_pop_body(self.link, self.side, at, room, size, &sleeper)
+        host_owe(self.host, sleeper)
+        return rc
+    rc = pipe_pop_body(&self.inbound, at, room, size)
+    if rc == 0 and self.is_in_stalled and pipe_has_reopened(&self.inbound):
+        engine_attention(self)
     return rc
 
 

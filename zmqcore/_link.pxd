@@ -5,7 +5,7 @@
 #   L1  pipes[side] is read by side and written by the other
 #   L2  a side that finds its pipe empty is posted to at the next append; a side that finds it full, when it reopens
 #   L3  mailboxes[side] is NULL until that side exists (a connect before the bind)
-from libc.stdint cimport int32_t, uint32_t
+from libc.stdint cimport int32_t, uint32_t, uint8_t
 from zmqcore._message cimport msg_t, store_t
 from zmqcore._pipe cimport pipe_t
 from zmqcore._reactor cimport mailbox_t, post_t
@@ -54,6 +54,10 @@ cdef bint link_writable(link_t *self, int side) noexcept nogil
 # 0; -ENOMEM. No bound is checked: ask link_writable first. *sleeper: NULL, or the counted mailbox of the other side, for which
 # mailbox_wake has to follow.
 cdef int link_push(link_t *self, int side, const msg_t *msg, mailbox_t **sleeper) noexcept nogil
+# The same for a message of one part that is copied; asks for the bound itself. 0; -EAGAIN: not this way; -ENOMEM.
+cdef int link_push_body(link_t *self, int side, const uint8_t *at, size_t size, mailbox_t **sleeper) noexcept nogil
 cdef bint link_readable(link_t *self, int side) noexcept nogil
 # As pipe_pop; the other side is posted to when this reopens a full pipe.
 cdef int link_pop(link_t *self, int side, msg_t *msg, mailbox_t **sleeper) noexcept nogil
+# As pipe_pop_body; the other side is posted to when this reopens a full pipe.
+cdef int link_pop_body(link_t *self, int side, uint8_t *at, size_t room, size_t *size, mailbox_t **sleeper) noexcept nogil

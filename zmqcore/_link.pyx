@@ -1,12 +1,13 @@
 # zmqcore/_link.pyx -- see the door for contracts.
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint32_t, uint8_t
 from zmqcore._message cimport msg_t, store_ref, store_t, store_unref
 from zmqcore._pipe cimport (
-    pipe_append, pipe_drop, pipe_fini, pipe_has_reopened, pipe_init, pipe_is_full, pipe_pop, pipe_t,
+    pipe_append, pipe_append_body, pipe_drop, pipe_fini, pipe_has_reopened, pipe_init, pipe_is_full, pipe_pop,
+    pipe_pop_body, pipe_t,
 )
 from zmqcore._reactor cimport mailbox_post, mailbox_ref, mailbox_t, mailbox_unref, mailbox_wake
 from zmqcore._sys cimport (
-    calloc, free, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock, zc_add,
+    EAGAIN, calloc, free, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock, zc_add,
 )
 
 
@@ -169,6 +170,20 @@ cdef int link_push(link_t *self, int side, const msg_t *msg, mailbox_t **sleeper
     return rc
 
 
+cdef int link_push_body(link_t *self, int side, const uint8_t *at, size_t size, mailbox_t **sleeper) noexcept nogil:
+    cdef int reader = 1 - side
+    cdef pipe_t *pipe = &self.pipes[reader]
+    cdef int rc = -EAGAIN
+    sleeper[0] = NULL
+    pthread_mutex_lock(&self.lock)
+    if not self.is_gone[reader] and not self.is_conflated[reader] and not pipe_is_full(pipe):
+        rc = pipe_append_body(pipe, at, size)
+        if rc == 0 and pipe.msgs == 1:
+            sleeper[0] = link_post(self, reader)
+    pthread_mutex_unlock(&self.lock)
+    return rc
+
+
 cdef bint link_readable(link_t *self, int side) noexcept nogil:
     cdef bint has_some
     pthread_mutex_lock(&self.lock)
@@ -182,6 +197,17 @@ cdef int link_pop(link_t *self, int side, msg_t *msg, mailbox_t **sleeper) noexc
     sleeper[0] = NULL
     pthread_mutex_lock(&self.lock)
     rc = pipe_pop(&self.pipes[side], msg)
+    if rc == 0 and self.pipes[side].is_full and pipe_has_reopened(&self.pipes[side]):
+        sleeper[0] = link_post(self, 1 - side)
+    pthread_mutex_unlock(&self.lock)
+    return rc
+
+
+cdef int link_pop_body(link_t *self, int side, uint8_t *at, size_t room, size_t *size, mailbox_t **sleeper) noexcept nogil:
+    cdef int rc
+    sleeper[0] = NULL
+    pthread_mutex_lock(&self.lock)
+    rc = pipe_pop_body(&self.pipes[side], at, room, size)
     if rc == 0 and self.pipes[side].is_full and pipe_has_reopened(&self.pipes[side]):
         sleeper[0] = link_post(self, 1 - side)
     pthread_mutex_unlock(&self.lock)

@@ -77,6 +77,8 @@ cdef struct batch_t:
     uint32_t *ends              # where each message ends in parts
     uint32_t count              # whole messages
     uint32_t room
+    uint8_t *bodies             # copies of small bodies, BATCH_BODIES_BYTES; NULL none yet
+    size_t bodies_used
 
 cdef void batch_init(batch_t *self) noexcept nogil
 cdef void batch_fini(batch_t *self) noexcept nogil
@@ -84,6 +86,9 @@ cdef void batch_fini(batch_t *self) noexcept nogil
 cdef int batch_end(batch_t *self) noexcept nogil
 # Appends a whole message; msg is empty afterwards. 0; -ENOMEM (nothing changed).
 cdef int batch_push(batch_t *self, msg_t *msg) noexcept nogil
+# Room for a message of one part of at most SMALL_BYTES, to be copied to where this points and then added. NULL: there is none.
+cdef uint8_t *batch_body_room(batch_t *self) noexcept nogil
+cdef void batch_add_body(batch_t *self, size_t size) noexcept nogil
 # The message i as parts of its own, which the batch still owns: batch_took, or msg.count = 0, follows. 0; -ENOMEM.
 cdef int batch_peek(const batch_t *self, uint32_t i, msg_t *msg) noexcept nogil
 # The message i belongs to somebody else now.

@@ -1,6 +1,6 @@
 # zmqcore/_message.pyx -- see the door for contracts.
 from libc.stdint cimport uint8_t, uint32_t
-from zmqcore._limits cimport CHUNK_BYTES_MAX, SPARE_BODIES_MAX, SPARE_BODY_BYTES_MAX, SPARE_STORES_MAX
+from zmqcore._limits cimport CHUNK_BYTES_MAX, SMALL_BYTES, SPARE_BODIES_MAX, SPARE_BODY_BYTES_MAX, SPARE_STORES_MAX
 from zmqcore._sys cimport (
     ENOMEM, free, malloc, memcpy, memmove, memset, pthread_atfork, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_t,
     pthread_mutex_unlock, realloc,
@@ -8,6 +8,7 @@ from zmqcore._sys cimport (
 
 cdef enum:
     BATCH_FIRST = 64            # messages that a batch has room for at first
+    BATCH_BODIES_BYTES = 65536
 
 
 # --- stores -------------------------------------------------------------------------------------------------------------
@@ -256,26 +257,51 @@ cdef void batch_init(batch_t *self) noexcept nogil:
     self.ends = NULL
     self.count = 0
     self.room = 0
+    self.bodies = NULL
+    self.bodies_used = 0
 
 
 cdef void batch_fini(batch_t *self) noexcept nogil:
     msg_fini(&self.parts)
     free(self.ends)
+    free(self.bodies)
     batch_init(self)
 
 
-cdef int batch_end(batch_t *self) noexcept nogil:
+cdef int batch_grow(batch_t *self) noexcept nogil:
     cdef uint32_t *grown
-    cdef uint32_t room
-    if self.count == self.room:
-        if self.room > 0x40000000:
-            return -ENOMEM
-        room = 2 * self.room if self.room else BATCH_FIRST
-        grown = <uint32_t *>realloc(self.ends, room * sizeof(uint32_t))
-        if grown == NULL:
-            return -ENOMEM
-        self.ends = grown
-        self.room = room
+    cdef uint32_t room = 2 * self.room if self.room else BATCH_FIRST
+    if self.room > 0x40000000:
+        return -ENOMEM
+    grown = <uint32_t *>realloc(self.ends, room * sizeof(uint32_t))
+    if grown == NULL:
+        return -ENOMEM
+    self.ends = grown
+    self.room = room
+    return 0
+
+
+cdef uint8_t *batch_body_room(batch_t *self) noexcept nogil:
+    if self.parts.count == self.parts.room and msg_grow(&self.parts) != 0:
+        return NULL
+    if self.count == self.room and batch_grow(self) != 0:
+        return NULL
+    if self.bodies == NULL:
+        self.bodies = <uint8_t *>malloc(BATCH_BODIES_BYTES)
+    if self.bodies == NULL or self.bodies_used > BATCH_BODIES_BYTES - SMALL_BYTES:
+        return NULL
+    return self.bodies + self.bodies_used
+
+
+cdef void batch_add_body(batch_t *self, size_t size) noexcept nogil:
+    msg_push(&self.parts, self.bodies + self.bodies_used, size, NULL)
+    self.bodies_used += size
+    batch_end(self)
+
+
+cdef int batch_end(batch_t *self) noexcept nogil:
+    if self.count == self.room and batch_grow(self) != 0:
+        return -ENOMEM
     self.ends[self.count] = self.parts.count
     self.count += 1
     return 0

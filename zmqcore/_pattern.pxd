@@ -39,6 +39,10 @@ cdef struct pattern_ops_t:
     int (*send)(pattern_t *self, msg_t *msg) noexcept nogil
     # Takes a whole message (msg is empty before). 0; -EAGAIN; -EFSM; -ENOMEM.
     int (*recv)(pattern_t *self, msg_t *msg) noexcept nogil
+    # The same for a message of one part of at most SMALL_BYTES, which is copied: 0; -EAGAIN: not now, or not this way (nothing has
+    # changed); -ENOMEM. NULL: the type has no such way.
+    int (*send_body)(pattern_t *self, const uint8_t *at, size_t size) noexcept nogil
+    int (*recv_body)(pattern_t *self, uint8_t *at, size_t room, size_t *size) noexcept nogil
     # Runs (the proxy's way; see _engine_run). send_run sends messages of the run, at most so many, each behind prefix (NULL:
     # none), and advances the run past those that were sent or dropped by rule. 0; -EAGAIN: no room for the next one;
     # -ENOTSUP: the next one has to go by recv and send; -ENOMEM. NULL: the type has no such way.
@@ -85,6 +89,7 @@ cdef void out_queue_remove(pattern_t *self, engine_t *engine) noexcept nogil
 
 # Fair queue: one whole message of the next engine, which then goes to the end. 0; -EAGAIN; -ENOMEM.
 cdef int fair_recv(pattern_t *self, msg_t *msg) noexcept nogil
+cdef int fair_recv_body(pattern_t *self, uint8_t *at, size_t room, size_t *size) noexcept nogil
 cdef bint fair_is_readable(pattern_t *self) noexcept nogil
 # For types that drop some messages: whether recv has one, which is then kept in ahead.
 cdef bint ahead_is_readable(pattern_t *self, int (*fetch)(pattern_t *, msg_t *) noexcept nogil) noexcept nogil
@@ -108,6 +113,7 @@ cdef void ops_input_drop(pattern_t *self, engine_t *engine) noexcept nogil
 cdef void ops_output_load(pattern_t *self, engine_t *engine) noexcept nogil
 cdef int ops_check_load(pattern_t *self, const part_t *first) noexcept nogil
 cdef int ops_send_load(pattern_t *self, msg_t *msg) noexcept nogil
+cdef int ops_send_body_load(pattern_t *self, const uint8_t *at, size_t size) noexcept nogil
 cdef int ops_send_run_load(pattern_t *self, run_t *run, const store_t *prefix, uint32_t most) noexcept nogil
 cdef bint ops_is_writable_load(pattern_t *self) noexcept nogil
 cdef int ops_check_never(pattern_t *self, const part_t *first) noexcept nogil

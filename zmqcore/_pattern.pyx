@@ -1,7 +1,8 @@
 # zmqcore/_pattern.pyx -- the parts that several types share; see the door for contracts.
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from zmqcore._engine cimport (
-    ENGINE_DEAD, engine_pop, engine_push, engine_readable, engine_release, engine_writable,
+    ENGINE_DEAD, engine_pop, engine_pop_body, engine_push, engine_push_body, engine_readable, engine_release,
+    engine_writable,
 )
 from zmqcore._engine_run cimport engine_append_raw, engine_append_run, engine_out_room, engine_takes_runs
 from zmqcore._message cimport msg_clear, msg_fini, msg_init, msg_move, msg_push
@@ -128,6 +129,14 @@ cdef int fair_recv(pattern_t *self, msg_t *msg) noexcept nogil:
             return rc
         in_queue_leave(self, engine)
     return -EAGAIN
+
+
+cdef int fair_recv_body(pattern_t *self, uint8_t *at, size_t room, size_t *size) noexcept nogil:
+    cdef engine_t *engine = self.in_first
+    if engine == NULL or engine_pop_body(engine, at, room, size) != 0:
+        return -EAGAIN
+    fair_rotate(self, engine)
+    return 0
 
 
 cdef bint fair_is_readable(pattern_t *self) noexcept nogil:
@@ -283,6 +292,14 @@ cdef int ops_check_load(pattern_t *self, const part_t *first) noexcept nogil:
 cdef int ops_send_load(pattern_t *self, msg_t *msg) noexcept nogil:
     cdef engine_t *engine = load_pick(self)
     return load_push(self, engine, msg) if engine != NULL else -EAGAIN
+
+
+cdef int ops_send_body_load(pattern_t *self, const uint8_t *at, size_t size) noexcept nogil:
+    cdef engine_t *engine = self.out_first
+    cdef int rc = engine_push_body(engine, at, size) if engine != NULL else -EAGAIN
+    if rc == 0:
+        load_rotate(self, engine)
+    return rc
 
 
 cdef bint ops_is_writable_load(pattern_t *self) noexcept nogil:

@@ -3,9 +3,10 @@ from libc.stdint cimport int32_t
 from zmqcore._engine cimport engine_end_after, engine_t
 from zmqcore._options cimport TYPE_DEALER, TYPE_PAIR, TYPE_PULL, TYPE_PUSH
 from zmqcore._pattern cimport (
-    fair_is_readable, fair_recv, ops_check_load, ops_check_never, ops_admit_all, ops_engine_nothing, ops_fini_nothing,
-    ops_init_nothing, ops_input_drop, ops_input_fair, ops_is_writable_load, ops_never, ops_output_load, ops_recv_never,
-    ops_send_load, ops_send_never, ops_send_run_load, ops_set_nothing, out_queue_push, pattern_t, send_probe,
+    fair_is_readable, fair_recv, fair_recv_body, ops_admit_all, ops_check_load, ops_check_never, ops_engine_nothing,
+    ops_fini_nothing, ops_init_nothing, ops_input_drop, ops_input_fair, ops_is_writable_load, ops_never,
+    ops_output_load, ops_recv_never, ops_send_body_load, ops_send_load, ops_send_never, ops_send_run_load,
+    ops_set_nothing, out_queue_push, pattern_t, send_probe,
 )
 
 cdef pattern_ops_t push_ops
@@ -51,6 +52,9 @@ cdef void fill(pattern_ops_t *ops, bint can_send, bint can_recv) noexcept nogil:
     ops.send = ops_send_load if can_send else ops_send_never
     if can_send:
         ops.send_run = ops_send_run_load
+        ops.send_body = ops_send_body_load
+    if can_recv:
+        ops.recv_body = fair_recv_body
     ops.gives_runs = can_recv
     ops.recv = fair_recv if can_recv else ops_recv_never
     ops.is_writable = ops_is_writable_load if can_send else ops_never

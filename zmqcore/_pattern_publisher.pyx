@@ -6,7 +6,7 @@
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from zmqcore._engine cimport engine_pop, engine_push, engine_t, engine_writable
 from zmqcore._engine_run cimport engine_append_raw, engine_append_run, engine_out_room, engine_takes_runs
-from zmqcore._limits cimport NOTIFICATIONS_MAX, TRIE_WARM_TOPICS
+from zmqcore._limits cimport NOTIFICATIONS_MAX, SMALL_BYTES, TRIE_WARM_TOPICS
 from zmqcore._message cimport (
     msg_clear, msg_fini, msg_init, msg_push, msg_push_copy, msg_shift, msg_t, msg_unshift, part_t, store_new, store_t,
     store_unref,
@@ -22,7 +22,8 @@ from zmqcore._trie cimport (
     trie_init, trie_match, trie_remove, trie_remove_who, trie_t, trie_warm,
 )
 from zmqcore._zmtp cimport (
-    COMMAND_CANCEL, COMMAND_SUBSCRIBE, ZMTP_VERSION_1, slice_t, zmtp_command_read,
+    COMMAND_CANCEL, COMMAND_SUBSCRIBE, ZMTP_HEAD_BYTES_MAX, ZMTP_VERSION_1, slice_t, zmtp_command_read,
+    zmtp_head_write,
 )
 
 cdef struct publisher_t:
@@ -389,6 +390,20 @@ cdef int publisher_send_run(pattern_t *self, run_t *run, const store_t *prefix, 
     return 0
 
 
+cdef int publisher_send_body(pattern_t *self, const uint8_t *at, size_t size) noexcept nogil:
+    # A run of one message.
+    cdef uint8_t wire[ZMTP_HEAD_BYTES_MAX + SMALL_BYTES]
+    cdef size_t used = zmtp_head_write(wire, 0, size)
+    cdef run_t run
+    memcpy(wire + used, at, size)
+    run.at = wire
+    run.bytes = used + size
+    run.msgs = run.frames = 1
+    run.payload_bytes = size
+    run.store = NULL
+    return 0 if publisher_send_run(self, &run, NULL, 1) == 0 else -EAGAIN
+
+
 cdef int xpub_recv(pattern_t *self, msg_t *msg) noexcept nogil:
     cdef publisher_t *state = <publisher_t *>self.state
     cdef int rc = pipe_pop(&state.notes, msg)
@@ -439,6 +454,7 @@ cdef void fill(pattern_ops_t *ops) noexcept nogil:
     ops.check = publisher_check
     ops.send = publisher_send
     ops.send_run = publisher_send_run
+    ops.send_body = publisher_send_body
     ops.is_writable = ops_always
     ops.set = publisher_set
 

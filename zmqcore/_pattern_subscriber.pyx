@@ -6,11 +6,12 @@ from zmqcore._engine cimport (
 from zmqcore._message cimport msg_clear, msg_fini, msg_init, msg_push, msg_t, part_t, store_ref
 from zmqcore._options cimport OPTION_SUBSCRIBE, TYPE_SUB, TYPE_XSUB
 from zmqcore._pattern cimport (
-    ahead_is_readable, ahead_recv, fair_is_readable, fair_recv, ops_always, ops_check_never, ops_admit_all, ops_engine_nothing,
-    ops_input_fair, ops_never, ops_send_never, ops_set_nothing, out_queue_push, pattern_t,
+    ahead_is_readable, ahead_recv, fair_is_readable, fair_recv, fair_recv_body, ops_admit_all, ops_always,
+    ops_check_never, ops_engine_nothing, ops_input_fair, ops_never, ops_send_never, ops_set_nothing, out_queue_push,
+    pattern_t,
 )
 from zmqcore._pipe cimport pipe_clear
-from zmqcore._sys cimport ENOMEM, calloc, free
+from zmqcore._sys cimport EAGAIN, ENOMEM, calloc, free
 from zmqcore._trie cimport (
     TRIE_LAST_OF_TOPIC, trie_add, trie_fini, trie_init, trie_matches, trie_remove, trie_t, trie_walk,
 )
@@ -128,15 +129,29 @@ cdef int send_subscription(pattern_t *self, const part_t *part) noexcept nogil:
 
 
 cdef int xsub_send(pattern_t *self, msg_t *msg) noexcept nogil:
+    # Of a message that begins with a subscription, what is none goes upstream as a message of its own.
     cdef bint is_only_first = self.options.only_first_subscribe
+    cdef const part_t *part
+    cdef msg_t rest
     cdef uint32_t i
     cdef int rc = 0
     if msg.parts[0].size == 0 or msg.parts[0].at[0] > 1:
         fan_out(self, msg, False)
         return 0
+    msg_init(&rest)
     for i in range(msg.count):
-        if rc == 0 and msg.parts[i].size and msg.parts[i].at[0] <= 1 and not (is_only_first and i):
+        part = &msg.parts[i]
+        if rc != 0:
+            break
+        if part.size and part.at[0] <= 1 and not (is_only_first and i):
             rc = send_subscription(self, &msg.parts[i])
+            continue
+        rc = msg_push(&rest, part.at, part.size, part.store)
+        if rc == 0 and part.store != NULL:
+            store_ref(part.store)
+    if rc == 0 and rest.count:
+        fan_out(self, &rest, False)
+    msg_fini(&rest)
     return rc
 
 
@@ -160,6 +175,14 @@ cdef int sub_fetch(pattern_t *self, msg_t *msg) noexcept nogil:
 
 cdef int sub_recv(pattern_t *self, msg_t *msg) noexcept nogil:
     return ahead_recv(self, msg, sub_fetch)
+
+
+cdef int sub_recv_body(pattern_t *self, uint8_t *at, size_t room, size_t *size) noexcept nogil:
+    cdef subscriber_t *state = <subscriber_t *>self.state
+    while not self.has_ahead and fair_recv_body(self, at, room, size) == 0:
+        if trie_matches(&state.trie, at, size[0]) != self.options.invert_matching:
+            return 0
+    return -EAGAIN
 
 
 cdef bint sub_is_readable(pattern_t *self) noexcept nogil:
@@ -188,6 +211,7 @@ cdef void fill_all() noexcept nogil:
     sub_ops.check = ops_check_never
     sub_ops.send = ops_send_never
     sub_ops.recv = sub_recv
+    sub_ops.recv_body = sub_recv_body
     sub_ops.is_writable = ops_never
     sub_ops.is_readable = sub_is_readable
     sub_ops.set = sub_set
@@ -197,6 +221,7 @@ cdef void fill_all() noexcept nogil:
     xsub_ops.check = xsub_check
     xsub_ops.send = xsub_send
     xsub_ops.recv = fair_recv
+    xsub_ops.recv_body = fair_recv_body
     xsub_ops.gives_runs = True
     xsub_ops.is_writable = ops_always
     xsub_ops.is_readable = fair_is_readable

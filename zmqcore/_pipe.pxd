@@ -16,7 +16,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from zmqcore._limits cimport LARGE_BODY_BYTES
 from zmqcore._message cimport msg_t, part_t, store_t
 from zmqcore._sys cimport iovec, memcpy
-from zmqcore._zmtp cimport ZMTP_HEAD_BYTES_MAX, ZMTP_LONG, ZMTP_MORE, zmtp_head_read
+from zmqcore._zmtp cimport ZMTP_HEAD_BYTES_MAX, ZMTP_LONG, ZMTP_MORE, zmtp_head_read, zmtp_head_write
 
 # --- the queue -----------------------------------------------------------------------------------------------------------
 
@@ -81,6 +81,28 @@ cdef bint pipe_has_reopened(pipe_t *self) noexcept nogil
 cdef int pipe_append(pipe_t *self, const msg_t *msg) noexcept nogil
 # The same for one part without building a msg_t.
 cdef int pipe_append_part(pipe_t *self, const part_t *part) noexcept nogil
+# The same for bytes that are copied, where that usually needs no more than that.
+cdef inline int pipe_append_body(pipe_t *self, const uint8_t *at, size_t size) noexcept nogil:
+    cdef chunk_t *tail = self.tail
+    cdef part_t part
+    cdef size_t used
+    if tail == NULL or tail.is_body or ZMTP_HEAD_BYTES_MAX + size > tail.size - tail.write_off:
+        part.at = at
+        part.size = size
+        part.store = NULL
+        return pipe_append_part(self, &part)
+    used = zmtp_head_write(tail.data + tail.write_off, 0, size)
+    if size:
+        memcpy(tail.data + tail.write_off + used, at, size)
+    used += size
+    tail.write_off += used
+    tail.msgs += 1
+    tail.more_after = False
+    self.bytes += used
+    self.msgs += 1
+    self.total_msgs += 1
+    self.total_bytes += used
+    return 0
 # Appends one frame whose body comes in two pieces; flags as stored (COMMAND frames are not counted as messages). 0; -ENOMEM.
 cdef int pipe_append_frame(pipe_t *self, uint8_t flags, const uint8_t *head, size_t head_bytes,
                            const uint8_t *tail, size_t tail_bytes) noexcept nogil
@@ -142,6 +164,9 @@ cdef void pipe_drop_incomplete(pipe_t *self) noexcept nogil
 # in, queue: takes the oldest message into msg (empty before), each part with a count on its store.
 # 0; -EAGAIN none; -ENOMEM (nothing taken).
 cdef int pipe_pop(pipe_t *self, msg_t *msg) noexcept nogil
+# Copies the oldest message to at, when it is one part of at most room bytes that lies in the first chunk. 0; -EAGAIN: none, or
+# not this way.
+cdef int pipe_pop_body(pipe_t *self, uint8_t *at, size_t room, size_t *size) noexcept nogil
 # Drops the oldest message. 0; -EAGAIN.
 cdef int pipe_drop(pipe_t *self) noexcept nogil
 

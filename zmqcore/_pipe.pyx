@@ -678,6 +678,30 @@ cdef int pipe_pop(pipe_t *self, msg_t *msg) noexcept nogil:
     return 0
 
 
+cdef int pipe_pop_body(pipe_t *self, uint8_t *at, size_t room, size_t *size) noexcept nogil:
+    cdef chunk_t *chunk = self.head
+    cdef size_t off
+    cdef uint8_t flags = 0
+    cdef uint64_t found = 0
+    if self.msgs == 0 or chunk.read_off == chunk.write_off:
+        return -EAGAIN
+    off = chunk.read_off + zmtp_head_read(chunk.data + chunk.read_off, chunk.write_off - chunk.read_off, &flags, &found)
+    if flags & ~ZMTP_LONG or found > room or found > chunk.write_off - off:
+        return -EAGAIN
+    if found:
+        memcpy(at, chunk.data + off, found)
+    size[0] = found
+    off += found
+    self.bytes -= off - chunk.read_off
+    chunk.read_off = chunk.account_off = off
+    chunk.msgs -= 1
+    chunk.frames -= 1
+    chunk.payload_bytes -= found
+    self.msgs -= 1
+    pipe_after_read(self)
+    return 0
+
+
 cdef int pipe_drop(pipe_t *self) noexcept nogil:
     cdef extent_t extent
     if self.msgs == 0:

@@ -55,6 +55,7 @@ cdef struct socket_t:
     uint32_t sends_in_row
     int spins                   # whether looking before sleep has paid, see spin_for_post
     timer_t nap                 # the I/O thread lets messages gather until then
+    uint32_t nap_sends          # sends since then
 
 # Flags as in zmq.h.
 cdef enum:

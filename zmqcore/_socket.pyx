@@ -482,11 +482,13 @@ cdef bint nap(socket_t *self) noexcept nogil:
     # In a flood of sends the I/O thread lets messages gather for FLOOD_NAP_US, and nobody has to ring for each few of them: what
     # the sender and the peer pay for wake-ups is most of what a small message costs. Whether it naps.
     cdef uint64_t now_us
-    if self.sends_in_row < FLOOD_SENDS or self.is_closed:
+    if self.nap.slot:
+        return True                 # something else has woken it
+    if self.is_closed or self.sends_in_row < FLOOD_SENDS or self.nap_sends < FLOOD_SENDS:
         return False
+    self.nap_sends = 0
     now_us = zc_now_us()
-    if now_us - self.sent_us > FLOOD_GAP_US:
-        return False
+    self.sent_us = now_us
     timers_set(&self.host.timers, &self.nap, now_us + FLOOD_NAP_US)
     return True
 

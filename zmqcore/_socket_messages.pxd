@@ -3,7 +3,7 @@
 # Lock:   taken inside every function here. Thread: any.
 # Memory: the caller's msg_t; what is sent has left it, what is received counts its stores.
 # Errors: negative errno of zmq.h; -EINTR means: run the signal handlers and call again with the same deadline.
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from zmqcore._message cimport batch_t, msg_t
 from zmqcore._socket cimport socket_t
 
@@ -27,6 +27,9 @@ cdef int socket_recv_many(socket_t *self, batch_t *batch, uint32_t most, uint64_
 # -EAGAIN: not this way (nothing has changed), use socket_send or socket_recv.
 cdef int socket_send_quick(socket_t *self, msg_t *msg) noexcept nogil
 cdef int socket_recv_quick(socket_t *self, msg_t *msg, bint is_whole, bint *has_more) noexcept nogil
+# The same for one part of at most SMALL_BYTES that is copied from or to the caller's memory; more parts: ZMQ_RCVMORE is not set.
+cdef int socket_send_body(socket_t *self, const uint8_t *at, size_t size) noexcept nogil
+cdef int socket_recv_body(socket_t *self, uint8_t *at, size_t room, size_t *size) noexcept nogil
 cdef void socket_attend(socket_t *self) noexcept nogil
 
 # --- for the other half, _socket_gather -------------------------------------------------------------------------------------

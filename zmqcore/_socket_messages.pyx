@@ -1,9 +1,10 @@
 # zmqcore/_socket_messages.pyx -- see the door.
-from libc.stdint cimport int32_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from zmqcore._engine_host cimport host_attend, host_needs_attention
-from zmqcore._limits cimport FLOOD_GAP_US, FLOOD_NAP_US, FLOOD_PAUSE_US, FLOOD_SENDS, FLOOD_SENDS_KEPT
+from zmqcore._limits cimport FLOOD_GAP_US, FLOOD_NAP_US, FLOOD_PAUSE_US, FLOOD_SENDS, FLOOD_SENDS_KEPT, SMALL_BYTES
 from zmqcore._message cimport (
-    batch_peek, batch_push, batch_t, batch_took, msg_clear, msg_fini, msg_init, msg_move, msg_push, msg_t, part_t,
+    batch_add_body, batch_body_room, batch_first, batch_peek, batch_push, batch_t, batch_took, msg_clear, msg_fini,
+    msg_init, msg_move, msg_push, msg_t, part_t,
 )
 from zmqcore._reactor cimport io_release, mailbox_has, mailbox_ring, timers_set
 from zmqcore._socket cimport (
@@ -42,7 +43,13 @@ cdef bint hand_over(socket_t *self) noexcept nogil:
     # When to write: a single message at once, by the caller, for latency; in a flood the I/O thread takes what has gathered
     # in large writes while the caller goes on. Whether it will; when not, the caller is to call host_attend.
     cdef uint64_t now_us
-    if not self.nest.is_nested or self.has_fd or not socket_is_flooded(self, &now_us):
+    if not self.nest.is_nested or self.has_fd:
+        return False
+    # While the I/O thread naps in a flood it only wants to know whether that goes on: no look at the clock.
+    self.nap_sends += 1
+    if self.nap.slot and not self.nest.is_adopted and not self.is_driven:
+        return True
+    if not socket_is_flooded(self, &now_us):
         return False
     if self.is_driven:
         # What rang before and was not yet heard speaks for this one too.
@@ -155,6 +162,14 @@ cdef int socket_send(socket_t *self, msg_t *msg, int flags, bint is_whole, uint6
     return rc
 
 
+cdef inline bint send_one_body(socket_t *self, const batch_t *batch, uint32_t i) noexcept nogil:
+    # The message i, if it is small and can go as it is; what it holds stays with the batch.
+    cdef uint32_t first = batch_first(batch, i)
+    cdef const part_t *part = &batch.parts.parts[first]
+    return (batch.ends[i] == first + 1 and part.size <= SMALL_BYTES and self.pattern.ops.send_body != NULL
+            and self.pattern.ops.send_body(&self.pattern, part.at, part.size) == 0)
+
+
 cdef int socket_send_many(socket_t *self, batch_t *batch, uint32_t *sent, uint64_t due_us) noexcept nogil:
     cdef msg_t msg
     cdef int rc = socket_enter(self)
@@ -164,6 +179,9 @@ cdef int socket_send_many(socket_t *self, batch_t *batch, uint32_t *sent, uint64
         rc = -EFSM
     msg_init(&msg)
     while rc == 0 and sent[0] < batch.count:
+        if send_one_body(self, batch, sent[0]):
+            sent[0] += 1
+            continue
         rc = batch_peek(batch, sent[0], &msg)
         if rc == 0:
             rc = try_send(self, &msg, due_us, True)
@@ -180,11 +198,21 @@ cdef int socket_send_many(socket_t *self, batch_t *batch, uint32_t *sent, uint64
     return rc
 
 
+cdef inline bint may_send(const socket_t *self) noexcept nogil:
+    # Whether nothing is in the way of a whole message: no news of others, no unfinished message, and it is our turn.
+    return not ((mailbox_has(self.host.mailbox) and not host_needs_attention(&self.host)) or socket_check(self) != 0
+                or not self.pattern.ops.can_send or self.outgoing.count
+                or (self.pattern.ops.is_strict and self.incoming_next < self.incoming.count))
+
+
+cdef inline bint may_recv(const socket_t *self) noexcept nogil:
+    return not (mailbox_has(self.host.mailbox) or socket_check(self) != 0 or not self.pattern.ops.can_recv
+                or (self.pattern.ops.is_strict and self.outgoing.count))
+
+
 cdef int socket_try_send(socket_t *self, msg_t *msg) noexcept nogil:
     cdef int rc
-    if (mailbox_has(self.host.mailbox) and not host_needs_attention(&self.host)) or socket_check(self) != 0 or (
-            not self.pattern.ops.can_send or self.outgoing.count
-            or (self.pattern.ops.is_strict and self.incoming_next < self.incoming.count)):
+    if not may_send(self):
         return -EAGAIN
     rc = self.pattern.ops.check(&self.pattern, &msg.parts[0])
     if rc == 0:
@@ -202,6 +230,29 @@ cdef int socket_send_quick(socket_t *self, msg_t *msg) noexcept nogil:
     rc = socket_try_send(self, msg)
     if rc == 1 and hand_over(self):
         rc = 0
+    socket_leave(self)
+    return rc
+
+
+cdef int socket_send_body(socket_t *self, const uint8_t *at, size_t size) noexcept nogil:
+    cdef int rc = -EAGAIN
+    if self.pattern.ops.send_body == NULL or pthread_mutex_trylock(&self.host.lock) != 0:
+        return -EAGAIN
+    if may_send(self) and self.pattern.ops.send_body(&self.pattern, at, size) == 0:
+        rc = 1 if host_needs_attention(&self.host) and not hand_over(self) else 0
+    socket_leave(self)
+    return rc
+
+
+cdef int socket_recv_body(socket_t *self, uint8_t *at, size_t room, size_t *size) noexcept nogil:
+    cdef int rc = -EAGAIN
+    if self.pattern.ops.recv_body == NULL or pthread_mutex_trylock(&self.host.lock) != 0:
+        return -EAGAIN
+    if (may_recv(self) and self.incoming_next >= self.incoming.count
+            and self.pattern.ops.recv_body(&self.pattern, at, room, size) == 0):
+        self.sends_in_row = 0
+        self.has_more = False
+        rc = 1 if host_needs_attention(&self.host) else 0
     socket_leave(self)
     return rc
 
@@ -256,8 +307,7 @@ cdef int socket_recv_quick(socket_t *self, msg_t *msg, bint is_whole, bint *has_
     cdef int rc = 0
     if pthread_mutex_trylock(&self.host.lock) != 0:
         return -EAGAIN
-    if (mailbox_has(self.host.mailbox) or socket_check(self) != 0 or not self.pattern.ops.can_recv
-            or (self.pattern.ops.is_strict and self.outgoing.count)):
+    if not may_recv(self):
         rc = -EAGAIN
     elif self.incoming_next >= self.incoming.count:
         rc = self.pattern.ops.recv(&self.pattern, &self.incoming)
@@ -287,6 +337,19 @@ cdef int socket_recv(socket_t *self, msg_t *msg, bint is_whole, bint *has_more, 
     return rc
 
 
+cdef void recv_bodies(socket_t *self, batch_t *batch, uint32_t most) noexcept nogil:
+    # As many small messages as there are, without building any, when none is being handed out.
+    cdef uint8_t *at
+    cdef size_t size = 0
+    if self.pattern.ops.recv_body == NULL:
+        return
+    while batch.count < most and self.incoming_next >= self.incoming.count:
+        at = batch_body_room(batch)
+        if at == NULL or self.pattern.ops.recv_body(&self.pattern, at, SMALL_BYTES, &size) != 0:
+            return
+        batch_add_body(batch, size)
+
+
 cdef int socket_recv_many(socket_t *self, batch_t *batch, uint32_t most, uint64_t due_us) noexcept nogil:
     cdef msg_t msg
     cdef bint has_more = False
@@ -296,19 +359,19 @@ cdef int socket_recv_many(socket_t *self, batch_t *batch, uint32_t most, uint64_
         rc = -ENOTSUP
     if rc == 0 and self.pattern.ops.is_strict and self.outgoing.count:
         rc = -EFSM
-    if rc == 0 and self.incoming_next >= self.incoming.count:
-        rc = fetch(self, due_us)
     msg_init(&msg)
-    while rc == 0:
-        rc = hand_out(self, &msg, True, &has_more)
-        if rc == 0:
-            rc = batch_push(batch, &msg)
-        if rc == 0 and batch.count < most:
+    if rc == 0:
+        recv_bodies(self, batch, most)
+        if batch.count == 0 and self.incoming_next >= self.incoming.count:
+            rc = fetch(self, due_us)
+    while rc == 0 and batch.count < most:
+        if self.incoming_next < self.incoming.count:
+            rc = hand_out(self, &msg, True, &has_more)
+            if rc == 0:
+                rc = batch_push(batch, &msg)
+            recv_bodies(self, batch, most)
+        else:
             rc = self.pattern.ops.recv(&self.pattern, &self.incoming)
-            if rc == -EAGAIN or rc == -EFSM:
-                break
-        elif rc == 0:
-            break
     # What there was no memory for is lost, as a single message would be; what came before is handed out.
     msg_fini(&msg)
     if host_needs_attention(&self.host):
