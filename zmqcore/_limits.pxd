@@ -19,10 +19,12 @@ cdef enum:
     FRAME_BYTES_AT_ONCE = 16777472
     # Chunks of the largest size kept for reuse, in the whole process.
     SPARE_STORES_MAX = 16
-    # The same for longer bodies: how many, and how long they may be. They come and go one by one, each time with page faults
-    # if the allocator gives memory back in between (1 MiB bodies into bytes: 0.4 to 0.5 of the CPU).
-    SPARE_BODIES_MAX = 4
+    # The same for longer bodies: how many, how long they may be, and about how much of them all. They come and go one by one, each
+    # time with page faults if the allocator gives memory back in between (1 MiB bodies into bytes: 0.4 to 0.5 of the CPU with
+    # four of them, a tenth less with 16).
+    SPARE_BODIES_MAX = 16
     SPARE_BODY_BYTES_MAX = 4194560
+    SPARE_BODIES_BYTES_MAX = 20972800
     # One writev: buffers and bytes taken at once. More bytes than a kernel socket buffer holds gain nothing.
     GATHER_BUFFERS_MAX = 64
     GATHER_BYTES_MAX = 1048576

@@ -1,6 +1,8 @@
 # zmqcore/_message.pyx -- see the door for contracts.
 from libc.stdint cimport uint8_t, uint32_t
-from zmqcore._limits cimport CHUNK_BYTES_MAX, SMALL_BYTES, SPARE_BODIES_MAX, SPARE_BODY_BYTES_MAX, SPARE_STORES_MAX
+from zmqcore._limits cimport (
+    CHUNK_BYTES_MAX, SMALL_BYTES, SPARE_BODIES_BYTES_MAX, SPARE_BODIES_MAX, SPARE_BODY_BYTES_MAX, SPARE_STORES_MAX,
+)
 from zmqcore._sys cimport (
     ENOMEM, free, malloc, memcpy, memmove, memset, pthread_atfork, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_t,
     pthread_mutex_unlock, realloc,
@@ -21,6 +23,7 @@ cdef struct spares_t:
     int count
     store_t *bodies[SPARE_BODIES_MAX]   # longer ones, of any size; NULL: none
     int oldest                          # which of them is replaced next
+    size_t bodies_bytes                 # of them all
 
 cdef spares_t spares
 pthread_mutex_init(&spares.lock, NULL)
@@ -31,6 +34,7 @@ cdef void on_fork() noexcept nogil:
     pthread_mutex_init(&spares.lock, NULL)
     spares.count = 0
     memset(spares.bodies, 0, sizeof(spares.bodies))
+    spares.bodies_bytes = 0
 
 
 pthread_atfork(NULL, NULL, on_fork)
@@ -66,6 +70,7 @@ cdef store_t *body_take(size_t size) noexcept nogil:
         if spares.bodies[i] != NULL and size <= spares.bodies[i].room <= 2 * size:
             self = spares.bodies[i]
             spares.bodies[i] = NULL
+            spares.bodies_bytes -= self.room
             break
     pthread_mutex_unlock(&spares.lock)
     return self
@@ -83,7 +88,12 @@ cdef store_t *body_keep(store_t *self) noexcept nogil:
         i = spares.oldest
         spares.oldest = (i + 1) % SPARE_BODIES_MAX
     other = spares.bodies[i]
+    spares.bodies_bytes += self.room - (other.room if other != NULL else 0)
     spares.bodies[i] = self
+    if spares.bodies_bytes > SPARE_BODIES_BYTES_MAX and other == NULL:
+        spares.bodies[i] = NULL
+        spares.bodies_bytes -= self.room
+        other = self
     pthread_mutex_unlock(&spares.lock)
     return other
 

@@ -660,7 +660,7 @@ def run_with_spares(shim: ctypes.CDLL) -> dict[str, int]:
     seen = {}
     for name, size in (("long", 1 << 20), ("too_long", probe.SPARE_BODY_BYTES_MAX + 1)):
         body = bytes(size)
-        msgs = [probe.Msg() for _ in range(10)]
+        msgs = [probe.Msg() for _ in range(20)]
         for msg in msgs:
             msg.push(body)
         full = shim.live_blocks()
@@ -677,5 +677,5 @@ def run_with_spares(shim: ctypes.CDLL) -> dict[str, int]:
 
 def test_some_long_bodies_are_kept_for_the_next(tmp_path: Path) -> None:
     seen = run_with_shim(tmp_path, __name__, "run_with_spares")
-    fresh = 10 - probe.SPARE_BODIES_MAX
-    assert seen == {"long_given": fresh, "long_taken": fresh, "too_long_given": 10, "too_long_taken": 10}
+    fresh = 20 - probe.SPARE_BODIES_MAX
+    assert seen == {"long_given": fresh, "long_taken": fresh, "too_long_given": 20, "too_long_taken": 20}
