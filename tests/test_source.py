@@ -25,7 +25,7 @@ SLEEP_MAX_S = 0.05
 GROUND = {"_sys", "_sys_net", "_limits"}
 BELOW_ENGINE = GROUND | {
     "_reactor", "_transport", "_zmtp", "_message", "_pipe", "_options", "_mechanism", "_handshake", "_v1", "_link",
-    "_monitor", "_z85", "_filter", "_lookup", "_socks",
+    "_raw", "_monitor", "_z85", "_filter", "_lookup", "_socks",
 }  # fmt: skip
 BELOW_SOCKET = BELOW_ENGINE | {"_engine", "_trie", "_pattern"}
 FLOORS: dict[str, tuple[int, set[str]]] = {
@@ -47,6 +47,7 @@ FLOORS: dict[str, tuple[int, set[str]]] = {
     "_mechanism": (4, GROUND | {"_zmtp", "_options"}),
     "_handshake": (4, GROUND | {"_zmtp", "_message", "_pipe", "_options", "_mechanism"}),
     "_v1": (4, GROUND | {"_zmtp", "_message", "_pipe"}),
+    "_raw": (4, GROUND | {"_zmtp", "_message", "_pipe"}),
     "_engine": (5, BELOW_ENGINE),
     "_trie": (6, GROUND),
     "_pattern": (6, GROUND | {"_zmtp", "_message", "_pipe", "_link", "_options", "_engine", "_trie"}),

@@ -91,6 +91,7 @@ cdef struct engine_t:
     void *endpoint              # the socket's own note of where this engine belongs
     link_t *link                # inproc: counted; then there is no fd, and pipes lie in the link
     int side
+    bint is_raw                 # the peer speaks no ZMTP (STREAM, ROUTER_RAW)
     # life
     engine_state state
     engine_end is_ending        # the end that waits for system calls to return
@@ -114,7 +115,7 @@ cdef struct engine_t:
     # pipes of a connection with an fd
     pipe_t inbound
     pipe_t outbound
-    pipe_t raw                  # bytes that go before outbound: handshake, 1.0 frames
+    pipe_t raw                  # bytes that go before outbound: handshake, 1.0 frames; all bytes for raw peers
     pipe_t latest               # ZMQ_CONFLATE: the message to send when outbound is empty
     # timers
     timer_t retry_timer         # next attempt; CONNECT_TIMEOUT; HANDSHAKE_IVL

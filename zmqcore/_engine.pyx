@@ -11,7 +11,9 @@
 # the lock again and calls engine_stopped (E3). A write error ends nothing: what the peer sent before it went may still
 # have to be read, and reading finds the end.
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
-from zmqcore._engine_input cimport engine_init_input, engine_read, engine_resume_input, engine_shake
+from zmqcore._engine_input cimport (
+    engine_begin_raw, engine_init_input, engine_notify, engine_read, engine_resume_input, engine_shake,
+)
 from zmqcore._engine_socks cimport engine_socks_begin, engine_socks_fini, engine_socks_init
 from zmqcore._engine_host cimport host_owe, host_random
 from zmqcore._handshake cimport handshake_fini, handshake_init, handshake_peer_id
@@ -27,10 +29,12 @@ from zmqcore._monitor cimport (
     EVENT_CLOSED, EVENT_CONNECTED, EVENT_CONNECT_DELAYED, EVENT_CONNECT_RETRIED, EVENT_DISCONNECTED,
     EVENT_HANDSHAKE_FAILED_AUTH, EVENT_HANDSHAKE_FAILED_NO_DETAIL, EVENT_HANDSHAKE_FAILED_PROTOCOL, monitor_raise,
 )
+from zmqcore._options cimport options_are_raw
 from zmqcore._pipe cimport (
     pipe_abandon_begun, pipe_append, pipe_append_body, pipe_append_frame, pipe_clear, pipe_drop_incomplete, pipe_fini,
     pipe_gather, pipe_has_reopened, pipe_init, pipe_is_full, pipe_pop, pipe_pop_body, pipe_sent,
 )
+from zmqcore._raw cimport raw_encode
 from zmqcore._reactor cimport (
     REACTOR_FAILED, REACTOR_IN, REACTOR_OUT, mailbox_t, poller_unwatch, poller_watch, timers_cancel, timers_reserve,
     timers_set, timers_unreserve,
@@ -68,6 +72,7 @@ cdef engine_t *engine_new(host_t *host, transport_kind kind, void *endpoint) noe
         return NULL
     self.host = host
     self.kind = kind
+    self.is_raw = kind != TRANSPORT_INPROC and options_are_raw(options)
     self.endpoint = endpoint
     host.last_serial += 1
     self.serial = host.last_serial
@@ -319,9 +324,12 @@ cdef void engine_begin(engine_t *self, int fd) noexcept nogil:
     self.lost_errno = 0
     if self.address != NULL:
         engine_event(self, EVENT_CONNECTED, fd)
-    if (handshake_init(&self.handshake, options, &self.raw) != 0
+    if ((not self.is_raw and handshake_init(&self.handshake, options, &self.raw) != 0)
             or poller_watch(&host.poller, &self.watch, REACTOR_IN) != 0):
         engine_lose(self, ENOMEM)
+        return
+    if self.is_raw:
+        engine_begin_raw(self)
         return
     if options.handshake_ivl_ms > 0:
         self.retry_timer.fn = on_handshake_timeout
@@ -371,7 +379,8 @@ cdef void tell_end(engine_t *self, engine_end how) noexcept nogil:
         return
     if how == END_CLOSED:
         return
-    if self.state == ENGINE_HANDSHAKE and how == END_LOST:
+    if how == END_LOST and (self.state == ENGINE_HANDSHAKE or self.is_raw):
+        # libzmq takes a raw peer for one whose handshake never ends, and programs that watch it know no better.
         engine_event(self, EVENT_HANDSHAKE_FAILED_NO_DETAIL, self.lost_errno)
     elif self.state == ENGINE_HANDSHAKE and self.handshake.failure == FAILURE_PROTOCOL:
         engine_event(self, EVENT_HANDSHAKE_FAILED_PROTOCOL, self.handshake.failure_code)
@@ -384,7 +393,7 @@ cdef void engine_stopped(engine_t *self) noexcept nogil:
     cdef host_t *host = self.host
     cdef engine_end how = self.is_ending
     cdef bint was_active = self.was_active
-    cdef bint was_shaking = self.state == ENGINE_HANDSHAKE
+    cdef bint was_shaking = self.state == ENGINE_HANDSHAKE or self.is_raw
     cdef uint32_t delay_ms
     self.is_ending = END_NONE
     self.was_active = False
@@ -404,6 +413,8 @@ cdef void engine_stopped(engine_t *self) noexcept nogil:
     v1_fini(&self.v1)
     pipe_clear(&self.raw)
     pipe_drop_incomplete(&self.inbound)
+    if self.is_raw and was_active and how != END_CLOSED:
+        engine_notify(self)
     pipe_abandon_begun(&self.outbound)
     self.is_out_blocked = self.is_in_stalled = False
     if (how == END_CLOSED or how == END_FAILED or self.address == NULL or host.options.reconnect_ivl_ms <= 0
@@ -552,8 +563,8 @@ cdef pipe_t *next_output(engine_t *self) noexcept nogil:
         swap = self.outbound
         self.outbound = self.latest
         self.latest = swap
-    if self.version == ZMTP_VERSION_1:
-        if v1_encode(&self.outbound, &self.raw) != 0:
+    if self.is_raw or self.version == ZMTP_VERSION_1:
+        if (raw_encode if self.is_raw else v1_encode)(&self.outbound, &self.raw) != 0:
             engine_stop(self, END_LOST)
             return NULL
         reopen(self)

@@ -9,5 +9,9 @@ cdef void engine_init_input(engine_t *self) noexcept nogil
 cdef void engine_read(engine_t *self) noexcept nogil
 # Handshake: so many bytes have come into its room. 0: it may begin without the peer.
 cdef void engine_shake(engine_t *self, size_t filled_bytes) noexcept nogil
+# A raw peer: messages may flow as soon as it is connected.
+cdef void engine_begin_raw(engine_t *self) noexcept nogil
+# An empty message in the in pipe of a raw peer: it has come, or gone (ZMQ_STREAM_NOTIFY).
+cdef void engine_notify(engine_t *self) noexcept nogil
 # Active: decodes what lies there. Bytes have come, or the in pipe has room again.
 cdef void engine_resume_input(engine_t *self) noexcept nogil

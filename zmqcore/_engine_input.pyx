@@ -21,6 +21,7 @@ from zmqcore._pipe cimport (
     pipe_append_frame, pipe_drop, pipe_filled, pipe_mark_command, pipe_mark_frame, pipe_reserve, pipe_start_in,
     pipe_start_queue, pipe_t, pipe_undecoded,
 )
+from zmqcore._raw cimport raw_filled, raw_notify, raw_reserve
 from zmqcore._reactor cimport timers_cancel, timers_set
 from zmqcore._sys cimport (
     EAGAIN, EINTR, EPIPE, MSG_DONTWAIT, errno, memcpy, pthread_mutex_lock, pthread_mutex_unlock, recv, zc_now_us,
@@ -45,6 +46,8 @@ cdef int reserve_input(engine_t *self, uint8_t **at, size_t *room) noexcept nogi
     # Room for the next bytes, in the one who reads them. 0; -ENOMEM.
     if self.state != ENGINE_ACTIVE:
         return handshake_reserve(&self.handshake, at, room)
+    if self.is_raw:
+        return raw_reserve(&self.inbound, at, room)
     if self.version == ZMTP_VERSION_1:
         return v1_reserve(&self.v1, at, room)
     return pipe_reserve(&self.inbound, 0, at, room)
@@ -75,7 +78,9 @@ cdef void engine_read(engine_t *self) noexcept nogil:
     pthread_mutex_lock(&host.lock)
     host.turns -= 1
     self.is_reading = False
-    if not is_shaking and self.version != ZMTP_VERSION_1:
+    if not is_shaking and self.is_raw:
+        raw_filled(&self.inbound, got if got > 0 else 0)
+    elif not is_shaking and self.version != ZMTP_VERSION_1:
         pipe_filled(&self.inbound, got if got > 0 else 0)
     if self.is_ending:
         if not self.is_writing:
@@ -83,6 +88,8 @@ cdef void engine_read(engine_t *self) noexcept nogil:
         return
     if got > 0 and is_shaking:
         engine_shake(self, got)
+    elif got > 0 and self.is_raw:
+        take_raw(self)
     elif got > 0:
         if self.version == ZMTP_VERSION_1:
             v1_filled(&self.v1, got)
@@ -100,7 +107,9 @@ cdef void read_and_forget(engine_t *self) noexcept nogil:
 
 
 cdef void engine_resume_input(engine_t *self) noexcept nogil:
-    # Traffic has come, or the pipe has room again.
+    # Traffic has come, or the pipe has room again. A raw peer's traffic needs no decoding.
+    if self.is_raw:
+        return
     if self.version == ZMTP_VERSION_1:
         decode_v1(self)
     else:
@@ -199,6 +208,33 @@ cdef void decode_v1(engine_t *self) noexcept nogil:
     announce(self, msgs_before)
     if rc < 0:
         engine_stop(self, END_FAILED)
+
+
+# --- raw peers ----------------------------------------------------------------------------------------------------------------
+
+cdef void take_raw(engine_t *self) noexcept nogil:
+    # The read before was one message.
+    announce(self, self.inbound.msgs - 1)
+    if self.inbound.hwm_msgs and self.inbound.msgs >= self.inbound.hwm_msgs:
+        stall(self)
+
+
+cdef void engine_begin_raw(engine_t *self) noexcept nogil:
+    # SOCKS has had its time.
+    timers_cancel(&self.host.timers, &self.retry_timer)
+    self.state = ENGINE_ACTIVE
+    self.was_active = True
+    pipe_start_in(&self.inbound)
+    if not self.is_lingering:
+        self.host.ops.active(self.host.arg, self)
+        if self.state == ENGINE_ACTIVE and not self.is_ending:
+            engine_notify(self)
+    engine_attention(self)
+
+
+cdef void engine_notify(engine_t *self) noexcept nogil:
+    if self.host.options.stream_notify and not self.is_lingering and raw_notify(&self.inbound) == 0:
+        self.host.ops.input(self.host.arg, self)
 
 
 # --- handshake ----------------------------------------------------------------------------------------------------------------

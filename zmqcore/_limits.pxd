@@ -34,6 +34,11 @@ cdef enum:
     # A peer that has not finished its handshake may make us hold this much, bytes.
     HANDSHAKE_BYTES_MAX = 65536
     HANDSHAKE_BYTES_FIRST = 512
+    # STREAM: most bytes that one message brings. libzmq's are 8192; larger ones need fewer system calls, but ZMQ_RCVHWM
+    # messages of a peer are kept when nobody receives.
+    RAW_READ_BYTES_MAX = 32768
+    # STREAM: bytes worth a write; more would only wait in a second pipe.
+    RAW_WRITE_BYTES = 65536
     # Frames beyond this claim cannot be real: closes the connection before any allocation, bytes (2^48).
     FRAME_BYTES_MAX = 281474976710656
 

@@ -129,6 +129,10 @@ cdef struct options_t:
     bint only_first_subscribe
     bint stream_notify
 
+# Whether its peers speak no ZMTP.
+cdef inline bint options_are_raw(const options_t *self) noexcept nogil:
+    return self.type == TYPE_STREAM or self.router_raw
+
 # 0; -ENOMEM never (no allocation). Defaults of the type; ipv6 and blocky come from the context.
 cdef void options_init(options_t *self, int32_t type, bint ipv6, bint blocky) noexcept nogil
 cdef void options_fini(options_t *self) noexcept nogil

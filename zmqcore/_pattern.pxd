@@ -18,6 +18,8 @@ cdef struct pattern_ops_t:
     bint can_send                   # else send is ENOTSUP
     bint can_recv
     bint is_strict                  # REQ, REP: a message has to be finished before the direction turns (EFSM)
+    # STREAM: a message has two parts whatever ZMQ_SNDMORE says of the second, and send decides without check when it knows both.
+    bint is_paired
     int (*init)(pattern_t *self) noexcept nogil                         # 0; -ENOMEM
     void (*fini)(pattern_t *self) noexcept nogil
     # Whether the socket may connect once more now. 0; -EINVAL.

@@ -11,7 +11,8 @@ from zmqcore._message cimport (
 )
 from zmqcore._options cimport TYPE_ROUTER, blob_clear, blob_t
 from zmqcore._pattern cimport (
-    fair_is_readable, fair_recv, ops_engine_nothing, ops_input_fair, ops_set_nothing, pattern_t, send_probe,
+    fair_is_readable, fair_recv, ops_engine_nothing, ops_input_fair, ops_set_nothing, pattern_detach, pattern_t,
+    send_probe,
 )
 from zmqcore._engine_run cimport engine_append_raw, engine_out_room, engine_takes_runs
 from zmqcore._pipe cimport raw_t, run_advance, run_first, run_t
@@ -121,8 +122,7 @@ cdef void map_remove(router_t *router, engine_t *engine) noexcept nogil:
 
 # --- peers --------------------------------------------------------------------------------------------------------------
 
-cdef bint identify(pattern_t *self, engine_t *engine, const uint8_t *at, size_t size) noexcept nogil:
-    # Gives the engine that id. Whether it has it now; when not, the engine has been closed.
+cdef bint router_identify(pattern_t *self, engine_t *engine, const uint8_t *at, size_t size) noexcept nogil:
     cdef router_t *router = <router_t *>self.state
     cdef engine_t *holder = find_slot(router, at, size)[0]
     cdef store_t *id
@@ -144,6 +144,10 @@ cdef bint identify(pattern_t *self, engine_t *engine, const uint8_t *at, size_t 
     return True
 
 
+cdef engine_t *router_find(pattern_t *self, const uint8_t *at, size_t size) noexcept nogil:
+    return find_slot(<router_t *>self.state, at, size)[0]
+
+
 cdef int router_admit(pattern_t *self) noexcept nogil:
     # A name that somebody has already (libzmq ends the process).
     cdef const blob_t *id = &self.options.connect_routing_id
@@ -156,35 +160,46 @@ cdef void router_attach(pattern_t *self, engine_t *engine) noexcept nogil:
     # ZMQ_CONNECT_ROUTING_ID names the connection that is made next; router_admit has checked that the id is free.
     if engine.address != NULL or (engine.link != NULL and engine.side == LINK_CONNECTOR):
         if self.options.connect_routing_id.size:
-            identify(self, engine, self.options.connect_routing_id.at, self.options.connect_routing_id.size)
+            router_identify(self, engine, self.options.connect_routing_id.at, self.options.connect_routing_id.size)
             blob_clear(&self.options.connect_routing_id)
     if engine.is_attached:
         send_probe(self, engine)
 
 
-cdef void router_active(pattern_t *self, engine_t *engine) noexcept nogil:
-    # A pipe keeps the id it has got; what a later connection on it announces does not count.
+cdef bint router_identify_auto(pattern_t *self, engine_t *engine) noexcept nogil:
     cdef router_t *router = <router_t *>self.state
     cdef uint8_t own[AUTO_ID_BYTES]
-    cdef size_t size = 0
-    cdef const uint8_t *at
-    if engine.is_identified:
-        return
-    at = engine_peer_id(engine, &size)
-    if at != NULL:
-        identify(self, engine, at, size)
-        return
     own[0] = 0
     while True:
         zc_put_be32(own + 1, router.next_id)
         router.next_id += 1
         if find_slot(router, own, AUTO_ID_BYTES)[0] == NULL:
             break
-    identify(self, engine, own, AUTO_ID_BYTES)
+    return router_identify(self, engine, own, AUTO_ID_BYTES)
+
+
+cdef void router_active(pattern_t *self, engine_t *engine) noexcept nogil:
+    # A pipe keeps the id it has got; what a later connection on it announces does not count.
+    cdef size_t size = 0
+    cdef const uint8_t *at
+    if engine.is_identified:
+        return
+    at = engine_peer_id(engine, &size)
+    if at != NULL:
+        router_identify(self, engine, at, size)
+    else:
+        router_identify_auto(self, engine)
 
 
 cdef void router_detach(pattern_t *self, engine_t *engine) noexcept nogil:
     map_remove(<router_t *>self.state, engine)
+
+
+cdef void router_close_peer(pattern_t *self, engine_t *engine) noexcept nogil:
+    # Who waits for room in its pipe has nothing to wait for any more.
+    self.host.ops.output(self.host.arg, engine)
+    pattern_detach(self, engine, False)
+    engine_end_after(engine, self.options.linger_ms)
 
 
 # --- messages -----------------------------------------------------------------------------------------------------------
@@ -224,6 +239,9 @@ cdef int router_send(pattern_t *self, msg_t *msg) noexcept nogil:
     engine = find_slot(<router_t *>self.state, msg.parts[0].at, msg.parts[0].size)[0]
     if engine == NULL:
         return -EHOSTUNREACH if self.options.router_mandatory else 0
+    if self.options.router_raw and msg.count == 2 and msg.parts[1].size == 0:
+        router_close_peer(self, engine)
+        return 0
     if not engine_writable(engine):
         if self.options.router_mandatory:
             return -EAGAIN
@@ -239,7 +257,7 @@ cdef int router_send_run(pattern_t *self, run_t *run, const store_t *prefix, uin
     cdef engine_t *engine
     cdef size_t skip
     cdef raw_t raw
-    if self.options.router_mandatory:
+    if self.options.router_mandatory or self.options.router_raw:
         return -ENOTSUP
     while run.msgs and most:
         run_first(run, &raw)

@@ -108,6 +108,8 @@ cdef int pipe_append_frame(pipe_t *self, uint8_t flags, const uint8_t *head, siz
                            const uint8_t *tail, size_t tail_bytes) noexcept nogil
 # Appends bytes that are no frames of ours (handshake, encoded output). 0; -ENOMEM.
 cdef int pipe_append_bytes(pipe_t *self, const uint8_t *at, size_t size) noexcept nogil
+# The same for the body of a part: large ones that have a store by reference.
+cdef int pipe_append_bare(pipe_t *self, const part_t *part) noexcept nogil
 
 # out: what to write next. Buffers filled in (at most room); the bytes are in *total: up to the end of the chunk in
 # which they reach GATHER_BYTES_MAX (cut there, each body of 1 MiB would leave a second write of a few bytes).

@@ -298,6 +298,21 @@ cdef int pipe_append_bytes(pipe_t *self, const uint8_t *at, size_t size) noexcep
     return 0
 
 
+cdef int pipe_append_bare(pipe_t *self, const part_t *part) noexcept nogil:
+    cdef chunk_t *body
+    if part.size < LARGE_BODY_BYTES or part.store == NULL:
+        return pipe_append_bytes(self, part.at, part.size)
+    store_ref(part.store)
+    body = chunk_new(part.store, <uint8_t *>part.at, part.size)
+    if body == NULL:
+        return -ENOMEM
+    body.write_off = part.size
+    body.is_body = True
+    pipe_link(self, body)
+    self.bytes += part.size
+    return 0
+
+
 # --- writing out --------------------------------------------------------------------------------------------------------
 
 cdef int pipe_gather(const pipe_t *self, iovec *vec, int room, size_t *total) noexcept nogil:

@@ -22,8 +22,8 @@ from zmqcore._socket cimport (
 )
 from zmqcore._stats cimport peer_stats_t, socket_stats
 from zmqcore._sys cimport (
-    EAGAIN, EFSM, EINTR, EINVAL, ENOTSUP, memcmp, memset, pthread_mutex_lock, pthread_mutex_unlock, sched_yield,
-    strlen, zc_bump_u64, zc_load, zc_load_u64, zc_now_us, zc_store, zc_swap,
+    EAGAIN, EFSM, EHOSTUNREACH, EINTR, EINVAL, ENOTSUP, memcmp, memset, pthread_mutex_lock, pthread_mutex_unlock,
+    sched_yield, strlen, zc_bump_u64, zc_load, zc_load_u64, zc_now_us, zc_store, zc_swap,
 )
 
 cdef enum:
@@ -252,6 +252,10 @@ cdef int deliver(proxy_t *self, msg_t *msg, socket_t *target, int direction) noe
         if msg != &self.pending[direction]:
             msg_move(&self.pending[direction], msg)
         return rc
+    if target.pattern.ops.is_paired and (rc == -EHOSTUNREACH or rc == -EINVAL):
+        # A raw peer goes when it likes: what was meant for it ends no proxy, and neither does what no raw peer can be sent.
+        msg_clear(msg)
+        return 0
     if rc == 0:
         zc_bump_u64(&stats[0], parts)
         zc_bump_u64(&stats[1], bytes)
@@ -409,7 +413,7 @@ cdef bint can_go(proxy_t *self, int direction) noexcept nogil:
     if not source.pattern.ops.can_recv or not target.pattern.ops.can_send or not can_take(self, source, target):
         return False
     if self.pending[direction].count:
-        return target.pattern.ops.check(&target.pattern, &self.pending[direction].parts[0]) == 0
+        return target.pattern.ops.check(&target.pattern, &self.pending[direction].parts[0]) != -EAGAIN
     return source.pattern.ops.is_readable(&source.pattern)
 
 

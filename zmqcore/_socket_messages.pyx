@@ -82,7 +82,9 @@ cdef int try_send(socket_t *self, msg_t *msg, uint64_t due_us, bint is_whole) no
     cdef bint has_looked = False
     cdef int rc
     while True:
-        rc = self.pattern.ops.check(&self.pattern, &msg.parts[0])
+        rc = 0
+        if not is_whole or not self.pattern.ops.is_paired:
+            rc = self.pattern.ops.check(&self.pattern, &msg.parts[0])
         if rc == 0 and is_whole:
             rc = self.pattern.ops.send(&self.pattern, msg)
         if rc == -EAGAIN:
@@ -135,7 +137,7 @@ cdef int send_last_part(socket_t *self, msg_t *msg, uint64_t due_us) noexcept no
 
 cdef int send_part(socket_t *self, msg_t *msg, int flags, uint64_t due_us) noexcept nogil:
     cdef int rc
-    if flags & SOCKET_SNDMORE:
+    if flags & SOCKET_SNDMORE and not (self.pattern.ops.is_paired and self.outgoing.count):
         rc = try_send(self, msg, due_us, False) if self.outgoing.count == 0 else 0
         return append_outgoing(self, msg) if rc == 0 else rc
     if self.outgoing.count == 0:
@@ -211,10 +213,11 @@ cdef inline bint may_recv(const socket_t *self) noexcept nogil:
 
 
 cdef int socket_try_send(socket_t *self, msg_t *msg) noexcept nogil:
-    cdef int rc
+    cdef int rc = 0
     if not may_send(self):
         return -EAGAIN
-    rc = self.pattern.ops.check(&self.pattern, &msg.parts[0])
+    if not self.pattern.ops.is_paired:
+        rc = self.pattern.ops.check(&self.pattern, &msg.parts[0])
     if rc == 0:
         rc = self.pattern.ops.send(&self.pattern, msg)
     if rc != 0:
