@@ -53,6 +53,7 @@ cdef struct socket_t:
     msg_t outgoing              # the parts of a message whose last is still to come
     uint64_t sent_us            # flood detection, see hand_over of _socket_messages
     uint32_t sends_in_row
+    int32_t is_stirred          # atomic: something changed since the driver fell asleep
     int spins                   # whether looking before sleep has paid, see spin_for_post
     timer_t nap                 # the I/O thread lets messages gather until then
     uint32_t nap_sends          # sends since then

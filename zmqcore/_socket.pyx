@@ -33,10 +33,9 @@ from zmqcore._reactor cimport (
 )
 from zmqcore._socket_monitor cimport socket_tell
 from zmqcore._sys cimport (
-    EAGAIN, EINTR, EINVAL, ENOENT, ENOMEM, ETIMEDOUT, calloc, free, memcpy,
-    pthread_cond_broadcast, pthread_cond_destroy, pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_unlock,
-    sched_yield, strlen,
-    zc_add, zc_cond_init, zc_cond_wait_until, zc_now_us, zc_swap,
+    EAGAIN, EINTR, EINVAL, ENOENT, ENOMEM, ETIMEDOUT, calloc, free, memcpy, pthread_cond_broadcast,
+    pthread_cond_destroy, pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_unlock, sched_yield, strlen, zc_add,
+    zc_cond_init, zc_cond_wait_until, zc_load, zc_now_us, zc_store, zc_swap,
 )
 
 cdef host_ops_t host_table
@@ -270,6 +269,7 @@ cdef inline void wake_all(socket_t *self) noexcept nogil:
     if self.waiters:
         pthread_cond_broadcast(&self.cond)
     if self.is_asleep:
+        zc_store(&self.is_stirred, 1)
         mailbox_ring(self.host.mailbox)
 
 
@@ -383,13 +383,18 @@ cdef bint spin_for_post(socket_t *self) noexcept nogil:
         self.spins += 1
         return False
     self.host.turns += 1
+    # Another thread on this socket may take the post, and then clear what it has rung.
+    self.is_asleep = True
+    zc_store(&self.is_stirred, 0)
     pthread_mutex_unlock(&self.host.lock)
     until_us = zc_now_us() + INPROC_SPIN_US
     while not has and zc_now_us() < until_us:
         sched_yield()               # the peer may be waiting for this processor
-        has = mailbox_has(self.host.mailbox)
+        has = mailbox_has(self.host.mailbox) or zc_load(&self.is_stirred)
     pthread_mutex_lock(&self.host.lock)
+    self.is_asleep = False
     self.host.turns -= 1
+    has = has or mailbox_has(self.host.mailbox) or zc_load(&self.is_stirred)
     if has:
         self.spins = self.spins + 1 if self.spins < SPINS_KEPT else SPINS_KEPT
     else:

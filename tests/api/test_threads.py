@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.helpers import Sockets, blocked
+from tests.api.helpers import Sockets, blocked, inproc
 from tests.support import DEADLINE_S, Task
 
 THREADS = 4
@@ -93,6 +93,26 @@ def test_sending_and_receiving_at_once(core_sockets: Sockets) -> None:
         task.join()
     for task in receiving:
         assert task.join() == list(range(MESSAGES))
+
+
+def test_sending_and_receiving_at_once_again_and_again(core_sockets: Sockets) -> None:
+    """One thread takes the news that another waits for, over and over; the chance to miss them is small each time."""
+    for _ in range(40):
+        left, right = core_sockets("PAIR", sndhwm=10, rcvhwm=10), core_sockets("PAIR", sndhwm=10, rcvhwm=10)
+        core_sockets.join(left, right, inproc())
+
+        def send(socket: Any) -> None:
+            for number in range(200):
+                socket.send(b"%d" % number)
+
+        def receive(socket: Any) -> list[int]:
+            return [int(socket.recv()) for _ in range(200)]
+
+        tasks = [Task(call, socket) for call in (send, receive) for socket in (left, right)]
+        for task in tasks:
+            assert task.join() in (None, list(range(200)))
+        left.close()
+        right.close()
 
 
 @pytest.mark.parametrize("call", ["recv", "poll", "recv_multipart", "zmq_poll"])
