@@ -21,6 +21,8 @@ cdef class Socket:
     cdef object __weakref__
     # The socket, for one call. ENOTSOCK when it is closed, or belongs to the process that this one was forked from.
     cdef socket_t *open_socket(self) except NULL
+    # Whether it belongs to the process that this one was forked from.
+    cdef bint is_inherited(self) noexcept
     cdef int endpoint_call(self, int (*call)(socket_t *, const char *, size_t) noexcept nogil, object addr) except -1
     cdef list push_shared(self, msg_t *msg, object data, bint track)
     cdef int send_msg(self, msg_t *msg, int flags, bint is_whole) except -1

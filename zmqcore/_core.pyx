@@ -192,6 +192,9 @@ cdef class Socket:
             fail(-ENOTSOCK)
         return self._socket
 
+    cdef bint is_inherited(self) noexcept:
+        return self._forks != forks
+
     @property
     def closed(self):
         """Whether the socket is closed; operations on it fail with ENOTSOCK."""

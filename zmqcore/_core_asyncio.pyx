@@ -247,10 +247,11 @@ def sit(Socket socket not None):
 
 
 def stand(Socket socket not None, bint has_events):
-    """stand(socket, has_events): reads and writes what is to be, and leaves the seat."""
-    cdef socket_t *at = socket.open_socket()
-    with nogil:
-        socket_stand(at, has_events)
+    """stand(socket, has_events): reads and writes what is to be, and leaves the seat; also that of a socket closed meanwhile."""
+    cdef socket_t *at = socket._socket
+    if at != NULL and not socket.is_inherited():
+        with nogil:
+            socket_stand(at, has_events)
 
 
 def timeout_of(Socket socket not None, bint is_send):

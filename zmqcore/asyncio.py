@@ -348,6 +348,11 @@ def _kept(data: Any) -> Any:
     return data if isinstance(data, (bytes, Frame)) else bytes(memoryview(data))
 
 
+def _copied(message: Any) -> Any:
+    """What a buffer holds now: it may change while the call waits."""
+    return [_kept(part) for part in message] if isinstance(message, (list, tuple)) else _kept(message)
+
+
 class Socket(_socket.Socket):
     """A socket whose send, recv and poll methods return awaitables. Context.socket() makes one.
 
@@ -516,6 +521,36 @@ class Socket(_socket.Socket):
             return self._seat.wait(self._sends, attempt, due_ms, result)
         except Exception as error:
             return _failed(error)
+
+    # --- batches ---------------------------------------------------------------------------------------------------
+
+    async def send_many(  # type: ignore[override]
+        self, messages: Iterable[Any], flags: int = 0
+    ) -> int:
+        """Sends many messages; how many were sent: less than all only with DONTWAIT or when SNDTIMEO is over."""
+        kept = [message if isinstance(message, bytes) else _copied(message) for message in messages]
+        sent = 0
+        while True:
+            try:
+                sent += _core.Socket.send_many(self, kept[sent:], flags | _DONTWAIT)
+                if sent == len(kept) or flags & _DONTWAIT:
+                    return sent
+            except Again:
+                if flags & _DONTWAIT or not await self.poll(timeout_of(self, True), PollEvent.POLLOUT):
+                    if sent:
+                        return sent
+                    raise
+
+    async def recv_many(  # type: ignore[override]
+        self, max_messages: int, flags: int = 0
+    ) -> list[Any]:
+        """Waits for a message; takes it and what else is there, at most max_messages."""
+        while True:
+            try:
+                return _core.Socket.recv_many(self, max_messages, flags | _DONTWAIT)
+            except Again:
+                if flags & _DONTWAIT or not await self.poll(timeout_of(self, False), PollEvent.POLLIN):
+                    raise
 
     if TYPE_CHECKING:
 

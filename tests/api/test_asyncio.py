@@ -813,3 +813,52 @@ def test_monitor(lib: Async, run: Run) -> None:
         monitor.close()
 
     run(main())
+
+
+async def batches(za: ModuleType, zmq: ModuleType) -> None:
+    with za.Context() as context, context.socket(zmq.PUSH) as push, context.socket(zmq.PULL) as pull:
+        push.sndhwm = pull.rcvhwm = 5
+        push.linger = 0
+        port = pull.bind_to_random_port("tcp://127.0.0.1")
+        push.connect(f"tcp://127.0.0.1:{port}")
+        given = [b"%d" % number if number % 3 else [b"%d" % number, b"more"] for number in range(50_000)]
+        sending = asyncio.ensure_future(push.send_many(given))
+        found: list[Any] = []
+        while len(found) < len(given):
+            found += await asyncio.wait_for(pull.recv_many(1000), DEADLINE_S)
+        assert found == given
+        assert await sending == len(given)
+        with pytest.raises(zmq.Again):
+            await pull.recv_many(1, zmq.DONTWAIT)
+        pull.rcvtimeo = 20
+        with pytest.raises(zmq.Again):
+            await pull.recv_many(1)
+
+
+def test_batches_are_awaited() -> None:
+    import zmqcore
+    import zmqcore.asyncio
+
+    asyncio.run(batches(zmqcore.asyncio, zmqcore))
+
+
+async def closed_meanwhile(za: ModuleType, zmq: ModuleType) -> None:
+    context = zmq.Context()
+    socket = context.socket(zmq.PULL)
+    socket.bind("tcp://127.0.0.1:*")
+    poller = za.Poller()
+    poller.register(socket, zmq.POLLIN)
+    polling = asyncio.ensure_future(poller.poll(DEADLINE_S * 1000))
+    await asyncio.sleep(0)
+    socket.close(0)
+    with pytest.raises(zmq.ZMQError) as failed:
+        await asyncio.wait_for(polling, DEADLINE_S)
+    assert failed.value.errno == zmq.ENOTSOCK
+    Task(context.term).join()
+
+
+def test_a_polled_socket_that_is_closed_gives_its_seat_up() -> None:
+    import zmqcore
+    import zmqcore.asyncio
+
+    asyncio.run(closed_meanwhile(zmqcore.asyncio, zmqcore))
