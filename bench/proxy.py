@@ -6,9 +6,9 @@
 
 The proxy is the only ZeroMQ in the run: sources, sinks, clients and workers are raw ZMTP peers (load.c) that are
 cheaper than any proxy. Contenders: the proxy of zmqcore, of pyzmq (libzmq), of pyomq, and `bare` (forward.c), which is
-no proxy but the limit for one that uses one thread and knows only frames. Two more of its kind are there to be asked for,
-for streamers of one source and one sink: `bare-memory` and `bare-splice` move bytes on as they come, without collecting
-frames, by recv and send or by splice. A libzmq proxy settles into one of several
+no proxy but the limit for one that uses one thread and knows only frames. Two more of its kind can be asked for, where
+one source feeds one sink: `bare-memory` and `bare-splice` pass bytes on as they come, without collecting frames, by
+recv and send or by splice. A libzmq proxy settles into one of several
 speeds for its whole life, so every sample has a process of its own.
 """
 
@@ -165,7 +165,12 @@ class Run:
         case = self.case
         ends = {name: f"ipc://{directory}/{name}" if case.is_ipc else "tcp://127.0.0.1:*" for name in ("front", "back")}
         if self.impl in THROUGH:
-            arguments = [f"through={THROUGH[self.impl]}", f"mode={case.model}", f"size={case.size + 64}", f"spin_us={case.spin_us}"]
+            arguments = [
+                f"through={THROUGH[self.impl]}",
+                f"mode={case.model}",
+                f"size={case.size + 64}",
+                f"spin_us={case.spin_us}",
+            ]
             arguments += [f"seconds={CASE_LIMIT_S}"]
             arguments += [f"{name}={end}" for name, end in ends.items() if case.is_ipc]
             self.proxy = self.children.program([common.native("forward"), *arguments], f"proxy ({self.impl})")
