@@ -352,8 +352,10 @@ int main(int argc, char **argv)
             for (int i = 0; i < counts[is_front]; i++) {
                 conn_t *conn = sides[is_front][i];
 
+                int is_waiting = conn->is_blocked || (through && !conn->skip); /* for the other side */
+
                 polls[used].fd = conn->fd;
-                polls[used].events = (short)((conn->is_blocked ? 0 : POLLIN) | (conn->out_bytes ? POLLOUT : 0));
+                polls[used].events = (short)((is_waiting ? 0 : POLLIN) | (conn->out_bytes ? POLLOUT : 0));
                 indexes[used] = i;
                 polled[used++] = conn;
             }
