@@ -1,12 +1,18 @@
 /* The limit for the proxy bench: what one thread can do that knows nothing but frames. Not a ZeroMQ proxy.
  *
  *   forward mode=streamer|forwarder|queue [front=ipc://PATH back=ipc://PATH] [size=S] [spin_us=T] [seconds=T]
+ *           [through=memory|pipe]
  *
  * Binds (two ports of 127.0.0.1 when no paths are given), prints {"front": ENDPOINT, "back": ENDPOINT}, forwards until it is
  * killed. S is the largest message; T says how long it polls before it sleeps. Reads 256 KiB, splits messages,
  * appends each to the out buffers it belongs to, writes every buffer once a turn. A source whose targets are full is not
  * read. streamer: round robin over the back. forwarder: front to all of the back (every subscriber gets all), back to all
- * of the front. queue: front gets a routing id frame in front and goes round robin, back goes where that frame says. */
+ * of the front. queue: front gets a routing id frame in front and goes round robin, back goes where that frame says.
+ *
+ * through: a streamer of one source and one sink only. Frames are not collected but move on as their bytes come, behind a
+ * look at each header: by recv and send of at most 256 KiB, or by splice through a pipe of 1 MiB. What the two differ by is
+ * what splice is worth. */
+#define _GNU_SOURCE /* splice */
 #include "zmtp.h"
 
 #include <arpa/inet.h>
@@ -21,6 +27,8 @@
 
 enum {
     CONNS_MAX = 1024, /* a side */
+    STREAM_BYTES = 256 * 1024, /* through=memory: one read */
+    PIPE_BYTES = 1024 * 1024, /* through=pipe: the most that an unprivileged process may have */
     ID_FRAME_BYTES = 7, /* 01 05 00, index (4): the form of libzmq's generated routing ids */
 };
 
@@ -41,6 +49,7 @@ static uint8_t subscriptions[64 * 1024]; /* forwarder: all that came from the ba
 static size_t subscription_bytes;
 static size_t in_max = 256 * 1024, out_max = 1024 * 1024;
 static char mode; /* first letter of the mode's name */
+static char through; /* 0, m or p */
 
 static size_t conn_room(const conn_t *self)
 {
@@ -176,7 +185,12 @@ static void conn_pump(conn_t *self, int index)
 
 static void conn_read(conn_t *self)
 {
-    ssize_t n = recv(self->fd, self->in + self->in_bytes, in_max - self->in_bytes, 0);
+    size_t wanted = in_max;
+    ssize_t n;
+
+    if (through) /* not a byte beyond the handshake, whose READY has a short header */
+        wanted = self->skip > GREETING_BYTES ? self->skip : GREETING_BYTES + 2;
+    n = recv(self->fd, self->in + self->in_bytes, wanted - self->in_bytes, 0);
 
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
         close(self->fd);
@@ -247,6 +261,63 @@ static int poll_spinning(struct pollfd *polls, nfds_t count, long spin_us)
     return poll(polls, count, -1);
 }
 
+/* Moves frames until one side ends. `held` is what has left the source and not yet reached the target. */
+static void stream(const conn_t *source, const conn_t *target)
+{
+    static uint8_t memory[STREAM_BYTES];
+    size_t frame_left = 0, held = 0, off = 0;
+    int ends[2];
+
+    if (pipe(ends) || fcntl(ends[1], F_SETPIPE_SZ, PIPE_BYTES) < 0)
+        die("pipe");
+    for (;;) {
+        struct pollfd wait;
+        ssize_t n;
+
+        if (!held) {
+            uint8_t header[HEADER_MAX_BYTES];
+
+            if (!frame_left) {
+                n = recv(source->fd, header, sizeof header, MSG_PEEK);
+                frame_left = n > 0 ? frame_bytes(header, (size_t)n) : 0;
+            }
+            if (!frame_left && n > 0) { /* a part of a header */
+                n = -1;
+                errno = EAGAIN;
+            } else if (!frame_left)
+                ; /* nothing, or the end */
+            else if (through == 'p')
+                n = splice(source->fd, NULL, ends[1], NULL, frame_left, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+            else
+                n = recv(source->fd, memory, frame_left < STREAM_BYTES ? frame_left : STREAM_BYTES, 0);
+            if (n == 0)
+                return;
+            if (n > 0) {
+                held = (size_t)n;
+                frame_left -= held;
+                off = 0;
+            }
+        }
+        while (held) {
+            if (through == 'p')
+                n = splice(ends[0], NULL, target->fd, NULL, held, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+            else
+                n = send(target->fd, memory + off, held, MSG_NOSIGNAL);
+            if (n <= 0)
+                break;
+            held -= (size_t)n;
+            off += (size_t)n;
+        }
+        if (n > 0)
+            continue;
+        if (errno != EAGAIN && errno != EINTR)
+            return;
+        wait.fd = held ? target->fd : source->fd;
+        wait.events = held ? POLLOUT : POLLIN;
+        poll(&wait, 1, -1);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static struct pollfd polls[2 + 2 * CONNS_MAX];
@@ -259,6 +330,7 @@ int main(int argc, char **argv)
 
     (void)argc;
     mode = argument(argv, "mode", "streamer")[0];
+    through = argument(argv, "through", "")[0];
     alarm((unsigned)atoi(argument(argv, "seconds", "60")));
     if (in_max < 2 * size)
         in_max = 2 * size;
@@ -280,8 +352,10 @@ int main(int argc, char **argv)
             for (int i = 0; i < counts[is_front]; i++) {
                 conn_t *conn = sides[is_front][i];
 
+                int is_waiting = conn->is_blocked || (through && !conn->skip); /* for the other side */
+
                 polls[used].fd = conn->fd;
-                polls[used].events = (short)((conn->is_blocked ? 0 : POLLIN) | (conn->out_bytes ? POLLOUT : 0));
+                polls[used].events = (short)((is_waiting ? 0 : POLLIN) | (conn->out_bytes ? POLLOUT : 0));
                 indexes[used] = i;
                 polled[used++] = conn;
             }
@@ -306,5 +380,10 @@ int main(int argc, char **argv)
         for (int is_front = 0; is_front < 2; is_front++)
             if (polls[is_front].revents)
                 side_accept(listeners[is_front], is_front);
+        if (through && counts[0] && counts[1] && !sides[0][0]->skip && !sides[1][0]->skip &&
+            !sides[0][0]->out_bytes && !sides[1][0]->out_bytes) {
+            stream(sides[1][0], sides[0][0]);
+            return 0;
+        }
     }
 }

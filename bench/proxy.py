@@ -6,7 +6,9 @@
 
 The proxy is the only ZeroMQ in the run: sources, sinks, clients and workers are raw ZMTP peers (load.c) that are
 cheaper than any proxy. Contenders: the proxy of zmqcore, of pyzmq (libzmq), of pyomq, and `bare` (forward.c), which is
-no proxy but the limit for one that uses one thread and knows only frames. A libzmq proxy settles into one of several
+no proxy but the limit for one that uses one thread and knows only frames. Two more of its kind can be asked for, where
+one source feeds one sink: `bare-memory` and `bare-splice` pass bytes on as they come, without collecting frames, by
+recv and send or by splice. A libzmq proxy settles into one of several
 speeds for its whole life, so every sample has a process of its own.
 """
 
@@ -27,6 +29,7 @@ import goals
 from goals import Goal
 
 IMPLS = ("zmqcore", "pyzmq", "pyomq", "bare")
+THROUGH = {"bare": "", "bare-memory": "memory", "bare-splice": "pipe"}
 OTHERS = ("pyomq", "bare")  # beside the goals; the limit is bare's
 BYTES_MAX = 1 << 30
 CASE_LIMIT_S = 40
@@ -82,8 +85,9 @@ class Case:
         return self.back if self.model == "forwarder" and not self.topics else 1
 
     def has(self, impl: str) -> bool:
-        """Whether the contender can play it: bare knows no topics."""
-        return not (impl == "bare" and self.topics)
+        """Whether the contender can play it: bare knows no topics, its variants nothing but one stream."""
+        is_one_stream = self.model == "streamer" and self.front == self.back == 1 and not self.is_turns
+        return not (impl in THROUGH and self.topics) and (is_one_stream or not THROUGH.get(impl))
 
 
 CPU, ROUND_TRIP = "proxy_ns", "p50_us"
@@ -160,11 +164,16 @@ class Run:
     def start_proxy(self, directory: str) -> dict[str, Any]:
         case = self.case
         ends = {name: f"ipc://{directory}/{name}" if case.is_ipc else "tcp://127.0.0.1:*" for name in ("front", "back")}
-        if self.impl == "bare":
-            arguments = [f"mode={case.model}", f"size={case.size + 64}", f"spin_us={case.spin_us}"]
+        if self.impl in THROUGH:
+            arguments = [
+                f"through={THROUGH[self.impl]}",
+                f"mode={case.model}",
+                f"size={case.size + 64}",
+                f"spin_us={case.spin_us}",
+            ]
             arguments += [f"seconds={CASE_LIMIT_S}"]
             arguments += [f"{name}={end}" for name, end in ends.items() if case.is_ipc]
-            self.proxy = self.children.program([common.native("forward"), *arguments], "proxy (bare)")
+            self.proxy = self.children.program([common.native("forward"), *arguments], f"proxy ({self.impl})")
         else:
             config = {"impl": self.impl, "model": case.model, "hwm": self.options.hwm, "drop": self.options.drop}
             config |= {"topics": case.topics, "spin_us": case.spin_us, **ends}

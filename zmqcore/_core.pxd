@@ -1,13 +1,17 @@
 # zmqcore/_core.pxd -- the Python classes, for the other halves of the face (floor 9). Needs the GIL.
+from libc.stdint cimport int32_t
 from zmqcore._context cimport context_t
 from zmqcore._message cimport msg_t
 from zmqcore._socket cimport socket_t
 from zmqcore._stats cimport stat_t
 
+# The pointers are written once, by __init__, and hold until the object is gone: a call keeps its object alive, so what a
+# call has got from open_context or open_socket stays valid whatever other threads end or close meanwhile.
+
 cdef class Context:
     cdef context_t *_context
     cdef int _forks             # of when it was made
-    cdef bint _is_over
+    cdef int32_t _is_over       # atomic
     cdef object __weakref__
     # The context, for one call. EFAULT when it has ended, or belongs to the process that this one was forked from.
     cdef context_t *open_context(self) except NULL
@@ -15,14 +19,15 @@ cdef class Context:
 cdef class Socket:
     cdef socket_t *_socket
     cdef int _forks             # of when it was made
-    cdef bint _is_closed
+    cdef int32_t _is_closed     # atomic; cleared last by __init__, so who sees 0 sees the rest
+    cdef int32_t _is_seated     # atomic; from sit() to stand() of _core_asyncio
     cdef int _type
     cdef readonly Context context
     cdef object __weakref__
     # The socket, for one call. ENOTSOCK when it is closed, or belongs to the process that this one was forked from.
     cdef socket_t *open_socket(self) except NULL
-    # Whether it belongs to the process that this one was forked from.
-    cdef bint is_inherited(self) noexcept
+    # Whether it was made, and in this process.
+    cdef bint is_own(self) noexcept
     cdef int endpoint_call(self, int (*call)(socket_t *, const char *, size_t) noexcept nogil, object addr) except -1
     cdef list push_shared(self, msg_t *msg, object data, bint track)
     cdef int send_msg(self, msg_t *msg, int flags, bint is_whole) except -1

@@ -3,6 +3,7 @@
 # The only module below the .py files that knows Python objects, exceptions and the GIL. Every call that may wait or makes a
 # system call releases the GIL, comes back to run signal handlers (-EINTR) and then goes on with the same deadline.
 # Nobody ever waits for the GIL with a socket lock held; waiting for a socket lock with the GIL held would be allowed.
+cimport cython
 from cpython.buffer cimport PyBUF_CONTIG_RO, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_CheckSignals
@@ -24,7 +25,7 @@ from zmqcore._pin cimport pins_look, pins_waiting
 from zmqcore._poll cimport poll_item_t, poll_wait
 from zmqcore._socket cimport (
     SOCKET_SNDMORE, socket_bind, socket_close, socket_connect, socket_disconnect, socket_get, socket_new, socket_set,
-    socket_t, socket_unbind, socket_unref,
+    socket_stand, socket_t, socket_unbind, socket_unref,
 )
 from zmqcore._socket_messages cimport (
     socket_attend, socket_due, socket_recv, socket_recv_body, socket_recv_many, socket_recv_quick, socket_send,
@@ -32,7 +33,7 @@ from zmqcore._socket_messages cimport (
 )
 from zmqcore._socket_monitor cimport socket_monitor
 from zmqcore._stats cimport peer_stats_t, peer_stats_table, socket_stats, stat_t
-from zmqcore._sys cimport EAGAIN, EFAULT, EINTR, EINVAL, ENOTSOCK, calloc, free, memcpy, pthread_atfork, zc_now_us
+from zmqcore._sys cimport EAGAIN, EFAULT, EINTR, EINVAL, ENOTSOCK, calloc, free, memcpy, pthread_atfork, zc_load, zc_now_us, zc_store
 
 from zmqcore import tracker as _tracker
 
@@ -62,22 +63,23 @@ cdef class Context:
     The container of sockets and I/O threads of one process (zmq_ctx_new(3)). Thread-safe.
     """
 
+    @cython.critical_section
     def __init__(self, int io_threads=1):
         if self._context != NULL:
             return
         if io_threads < 0:
             fail(-EINVAL)
+        self._forks = forks
         self._context = context_new(io_threads)
         if self._context == NULL:
             raise MemoryError()
-        self._forks = forks
 
     def __dealloc__(self):
         # Waits for nothing. What still lingers, or lives on in a forked child's copy, is left to the end of the process.
         cdef bint is_empty
         if self._context == NULL or self._forks != forks:
             return
-        is_empty = self._is_over
+        is_empty = zc_load(&self._is_over)
         if not is_empty:
             with nogil:
                 context_shutdown(self._context)
@@ -87,7 +89,7 @@ cdef class Context:
                 context_free(self._context)
 
     cdef context_t *open_context(self) except NULL:
-        if self._context == NULL or self._is_over or self._forks != forks:
+        if self._context == NULL or zc_load(&self._is_over) or self._forks != forks:
             fail(-EFAULT)
         return self._context
 
@@ -97,10 +99,10 @@ cdef class Context:
         Does nothing when it has ended already. An exception raised by a signal handler leaves it half ended: call again.
         """
         cdef int rc = -EAGAIN
-        if self._context == NULL or self._is_over:
+        if self._context == NULL or zc_load(&self._is_over):
             return
         if self._forks != forks:
-            self._is_over = True
+            zc_store(&self._is_over, 1)
             return
         with nogil:
             context_shutdown(self._context)
@@ -108,11 +110,11 @@ cdef class Context:
             with nogil:
                 rc = context_wait_terminated(self._context, zc_now_us() + 50000)
             PyErr_CheckSignals()
-        self._is_over = True
+        zc_store(&self._is_over, 1)
 
     def shutdown(self):
         """Makes every call on its sockets fail with without waiting (zmq_ctx_shutdown(3))."""
-        if self._context != NULL and not self._is_over and self._forks == forks:
+        if self._context != NULL and not zc_load(&self._is_over) and self._forks == forks:
             with nogil:
                 context_shutdown(self._context)
 
@@ -129,7 +131,7 @@ cdef class Context:
     @property
     def closed(self):
         """Whether the context has ended, or was never made."""
-        return self._context == NULL or self._is_over
+        return self._context == NULL or zc_load(&self._is_over) != 0
 
     @property
     def underlying(self):
@@ -168,9 +170,10 @@ cdef class Socket:
     copy_threshold = _tracker.COPY_THRESHOLD
 
     def __cinit__(self, *args, **kwargs):
-        self._is_closed = True
+        self._is_closed = 1
         self._type = -1
 
+    @cython.critical_section
     def __init__(self, Context context not None, int socket_type):
         if self._socket != NULL:
             return
@@ -178,27 +181,29 @@ cdef class Socket:
         self._type = socket_type
         check(socket_new(context.open_context(), socket_type, &self._socket))
         self._forks = forks
-        self._is_closed = False
+        zc_store(&self._is_closed, 0)
 
     def __dealloc__(self):
         # A forked child leaves its parent's sockets alone: their locks may be held for ever there.
-        if self._socket != NULL and self._forks == forks:
+        if self.is_own():
             with nogil:
+                if self._is_seated:
+                    socket_stand(self._socket, False)
                 socket_close(self._socket, NULL)
                 socket_unref(self._socket)
 
+    cdef bint is_own(self) noexcept:
+        return self._socket != NULL and self._forks == forks
+
     cdef socket_t *open_socket(self) except NULL:
-        if self._is_closed or self._socket == NULL or self._forks != forks:
+        if zc_load(&self._is_closed) or self._socket == NULL or self._forks != forks:
             fail(-ENOTSOCK)
         return self._socket
-
-    cdef bint is_inherited(self) noexcept:
-        return self._forks != forks
 
     @property
     def closed(self):
         """Whether the socket is closed; operations on it fail with ENOTSOCK."""
-        return self._is_closed
+        return zc_load(&self._is_closed) != 0
 
     @property
     def socket_type(self):
@@ -217,17 +222,17 @@ cdef class Socket:
         """
         cdef int32_t linger_ms = -1
         cdef const int32_t *at = NULL
-        if self._is_closed or self._socket == NULL:
+        if zc_load(&self._is_closed) or self._socket == NULL:
             return
         if self._forks != forks:
-            self._is_closed = True
+            zc_store(&self._is_closed, 1)
             return
         if linger is not None:
             linger_ms = linger
             if linger_ms < -1:
                 fail(-EINVAL)
             at = &linger_ms
-        self._is_closed = True
+        zc_store(&self._is_closed, 1)
         with nogil:
             socket_close(self._socket, at)
 

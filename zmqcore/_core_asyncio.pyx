@@ -3,9 +3,9 @@
 # Nothing here waits. recv() and send() of zmqcore.asyncio return a Ready when they are done before they return: a future costs
 # three to four times as much (docs/design.md). `await` needs no more than __await__; whoever asks for more (asyncio.wait,
 # gather, wait_for, callbacks) finds the methods of a future that is done. It belongs to no loop: callbacks run in the one
-# that is running. asyncio is imported where it is needed, because only programs that use it should load it.
+# that is running. Only zmqcore.asyncio imports this module: other programs do not load asyncio.
 import cython
-from libc.stdint cimport uint32_t
+from libc.stdint cimport int32_t, uint32_t
 from zmqcore._core cimport Socket
 from zmqcore._errno cimport check
 from zmqcore._frame cimport SHARE_NONE, push_data, take_part
@@ -15,13 +15,15 @@ from zmqcore._socket cimport SOCKET_SNDMORE, socket_sit, socket_stand, socket_t
 from zmqcore._socket_gather cimport socket_flush, socket_send_gathered
 from zmqcore._socket_messages cimport socket_attend, socket_recv, socket_recv_quick, socket_send
 from zmqcore._socket_unrecv cimport socket_unrecv
-from zmqcore._sys cimport EAGAIN, EINTR
+from zmqcore._sys cimport EAGAIN, EINTR, zc_load, zc_store, zc_swap
+
+from asyncio import _get_running_loop as running_loop
+
+from zmqcore.errors import ZMQError
 
 # Calls that were ready since a loop last got a turn for it. Of the whole process: a task may use several sockets. A race
 # between threads costs nothing but a turn.
-cdef int ready_run = 0
-
-cdef object running_loop = None     # asyncio._get_running_loop
+cdef int32_t ready_run = 0      # atomic
 
 
 @cython.freelist(64)
@@ -31,7 +33,7 @@ cdef class Ready:
     cdef object value
     cdef object message         # what was received, before it was decoded
     cdef bint is_tired          # the event loop gets a turn before the value is handed out
-    cdef bint is_taken_back     # the message went back to the socket: nobody may have it
+    cdef int32_t is_taken_back  # atomic; the message went back to the socket: nobody may have it
     cdef bint more              # more parts of the same message follow
     cdef object socket          # takes the message back; None: there is nothing to take back
 
@@ -53,7 +55,7 @@ cdef class Ready:
 
     def result(self):
         """The value."""
-        if self.is_taken_back:
+        if zc_load(&self.is_taken_back):
             from asyncio import CancelledError
             raise CancelledError
         return self.value
@@ -68,7 +70,7 @@ cdef class Ready:
 
     def cancelled(self):
         """Whether the message went back because its receiver was cancelled."""
-        return self.is_taken_back
+        return zc_load(&self.is_taken_back) != 0
 
     def cancel(self, msg=None):
         """Does nothing: it is done. False."""
@@ -97,9 +99,8 @@ cdef class Ready:
 
     def give_back(self):
         """give_back() -> whether it held a message; that goes to the next recv of its socket."""
-        if self.socket is None or self.is_taken_back:
+        if self.socket is None or zc_swap(&self.is_taken_back, 1):
             return False
-        self.is_taken_back = True
         self.socket._take_back(self.message, self.more)
         return True
 
@@ -115,12 +116,12 @@ cdef inline Ready ready_of(object value):
 
 
 cdef inline Ready counted(object value):
-    global ready_run
     cdef Ready made = ready_of(value)
-    ready_run += 1
-    if ready_run >= READY_RUN_MAX:
-        ready_run = 0
+    cdef int32_t run = zc_load(&ready_run) + 1
+    if run >= READY_RUN_MAX:
+        run = 0
         made.is_tired = True
+    zc_store(&ready_run, run)
     return made
 
 
@@ -132,16 +133,15 @@ def ready(value):
 def flush(Socket socket not None):
     """flush(socket): writes what has gathered (see socket_send_gathered); nothing, when it is closed."""
     cdef socket_t *at
-    if not socket._is_closed:
+    try:
         at = socket.open_socket()
-        with nogil:
-            socket_flush(at)
+    except ZMQError:
+        return
+    with nogil:
+        socket_flush(at)
 
 
 cdef int flush_soon(Socket socket) except -1:
-    global running_loop
-    if running_loop is None:
-        from asyncio import _get_running_loop as running_loop
     loop = running_loop()
     if loop is None:
         flush(socket)
@@ -243,18 +243,21 @@ def sit(Socket socket not None):
     with nogil:
         rc = socket_sit(at, 0, &is_seated, &may_sleep)
     check(rc)
+    if is_seated:
+        zc_store(&socket._is_seated, 1)
     return rc, is_seated, may_sleep
 
 
 def stand(Socket socket not None, bint has_events):
-    """stand(socket, has_events): reads and writes what is to be, and leaves the seat; also that of a socket closed meanwhile."""
-    cdef socket_t *at = socket._socket
-    if at != NULL and not socket.is_inherited():
+    """stand(socket, has_events): reads and writes what is to be, and leaves the seat."""
+    # Once for each seat, whoever is first: a second one would put another driver out of it. A closed socket is left too, or it
+    # would never finish; a forked child leaves the seat to its parent.
+    if socket.is_own() and zc_swap(&socket._is_seated, 0):
         with nogil:
-            socket_stand(at, has_events)
+            socket_stand(socket._socket, has_events)
 
 
 def timeout_of(Socket socket not None, bint is_send):
     """timeout_of(socket, is_send) -> SNDTIMEO or RCVTIMEO."""
     cdef socket_t *at = socket.open_socket()
-    return at.options.sndtimeo_ms if is_send else at.options.rcvtimeo_ms
+    return zc_load(&at.options.sndtimeo_ms if is_send else &at.options.rcvtimeo_ms)

@@ -1,5 +1,7 @@
 # zmqcore/_core_proxy.pyx -- the proxy's Python face (floor 9, a half of _core).
+cimport cython
 from cpython.exc cimport PyErr_CheckSignals
+from libc.stdint cimport int32_t
 from zmqcore._core cimport Socket, stats_dict
 from zmqcore._errno cimport check, fail
 from zmqcore._proxy cimport (
@@ -7,7 +9,7 @@ from zmqcore._proxy cimport (
     proxy_stats_t, proxy_stats_table, proxy_stop, proxy_t, proxy_tell,
 )
 from zmqcore._socket cimport socket_t
-from zmqcore._sys cimport EFAULT, EINTR
+from zmqcore._sys cimport EFAULT, EINTR, zc_load, zc_store, zc_swap
 
 
 cdef socket_t *proxy_socket(object socket, str name, bint is_optional) except? NULL:
@@ -25,15 +27,17 @@ cdef class ProxyLoop:
     """
 
     cdef proxy_t _proxy
-    cdef bint _is_running       # GIL (or the loop's own thread)
+    cdef int32_t _is_made       # atomic; set last by __init__
+    cdef int32_t _is_running    # atomic; one thread is inside run()
     cdef readonly Socket frontend
     cdef readonly Socket backend
     cdef readonly Socket capture
     cdef readonly Socket control
     cdef object __weakref__
 
+    @cython.critical_section
     def __init__(self, frontend, backend, capture=None, control=None):
-        if self._proxy.frontend != NULL:
+        if zc_load(&self._is_made):
             return
         proxy_socket(frontend, "frontend", False)
         proxy_socket(backend, "backend", False)
@@ -46,14 +50,15 @@ cdef class ProxyLoop:
         proxy_init(&self._proxy, self.frontend._socket, self.backend._socket,
                    self.capture._socket if capture is not None else NULL,
                    self.control._socket if control is not None else NULL)
+        zc_store(&self._is_made, 1)
 
     def __dealloc__(self):
-        if self._proxy.frontend != NULL:
+        if zc_load(&self._is_made):
             proxy_fini(&self._proxy)
 
     cdef proxy_t *open_proxy(self) except NULL:
         # A subclass may not have called __init__.
-        if self._proxy.frontend == NULL:
+        if not zc_load(&self._is_made):
             fail(-EFAULT)
         return &self._proxy
 
@@ -61,13 +66,12 @@ cdef class ProxyLoop:
         """Forwards in the calling thread until stop() or TERMINATE; returns None then. Otherwise raises, as proxy does."""
         cdef int rc
         self.open_proxy()
-        if self._is_running:
+        if zc_swap(&self._is_running, 1):
             raise RuntimeError("this proxy is running already")
-        for socket in (self.frontend, self.backend, self.capture, self.control):
-            if socket is not None:
-                (<Socket>socket).open_socket()
-        self._is_running = True
         try:
+            for socket in (self.frontend, self.backend, self.capture, self.control):
+                if socket is not None:
+                    (<Socket>socket).open_socket()
             while True:
                 with nogil:
                     rc = proxy_begin(&self._proxy)
@@ -89,12 +93,12 @@ cdef class ProxyLoop:
                 with nogil:
                     proxy_end(&self._proxy)
         finally:
-            self._is_running = False
+            zc_store(&self._is_running, 0)
 
     @property
     def running(self):
         """Whether run() is under way."""
-        return self._is_running
+        return zc_load(&self._is_running) != 0
 
     def pause(self):
         """Stops forwarding until resume(); messages wait in the sockets."""

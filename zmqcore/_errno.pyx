@@ -1,15 +1,15 @@
 # zmqcore/_errno.pyx -- see the door.
-from zmqcore._sys cimport ENOMEM
+from libc.stdint cimport int32_t
+from zmqcore._sys cimport ENOMEM, zc_load, zc_store
 
 from zmqcore import errors
 
-cdef int last_errno = 0     # zmq_errno(): the last error that a call here has raised, guarded by the GIL
+cdef int32_t last_errno = 0     # atomic; zmq_errno(): the last error that a call here has raised, in any thread
 
 
 cdef int fail(int rc) except -1:
     # The one place where a negative code becomes an exception.
-    global last_errno
-    last_errno = -rc
+    zc_store(&last_errno, -rc)
     if rc == -ENOMEM:
         raise MemoryError()
     raise errors.error_for(-rc)
@@ -22,4 +22,4 @@ def strerror(int errno):
 
 def zmq_errno():
     """zmq_errno() -> int: the number of the last error raised here in this process (zmq_errno(3)); 0 before the first."""
-    return last_errno
+    return zc_load(&last_errno)

@@ -7,8 +7,10 @@ cdef class Frame:
     cdef size_t _size
     cdef store_t *_store
     cdef bint _more
+    cdef bint _is_made          # nothing above changes any more
     cdef object _tracker
     cdef object __weakref__
+    cdef void become(self, store_t *store, object watch) noexcept
 
 # Appends one part of data for the time of the call, or (is_kept) for longer. Bytes of PIN_BYTES and more, and other buffers of
 # at least share_bytes, are not copied: event (None: none) is set when the engine has let go of them. Whether event will be.

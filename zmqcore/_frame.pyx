@@ -1,4 +1,5 @@
 # zmqcore/_frame.pyx -- see the door.
+cimport cython
 from cpython.buffer cimport (
     PyBUF_CONTIG_RO, PyBuffer_FillInfo, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer,
 )
@@ -27,10 +28,9 @@ cdef class Frame:
         cdef size_t share_bytes
         cdef Py_buffer view
         cdef store_t *store = NULL
-        if self._store != NULL:
-            return                  # somebody may hold a buffer of what is here
-        self._tracker = _tracker.FINISHED if track else None
+        cdef object watch = _tracker.FINISHED if track else None
         if data is None:
+            self.become(NULL, watch)
             return
         if isinstance(data, str):
             raise TypeError("Unicode strings are not allowed. Only: bytes, buffer interfaces.")
@@ -49,12 +49,24 @@ cdef class Frame:
                 event = _tracker.Released() if track else None
                 store = pin_buffer(data, event)
                 if track:
-                    self._tracker = _tracker.MessageTracker(event)
+                    watch = _tracker.MessageTracker(event)
         finally:
             PyBuffer_Release(&view)
-        self._store = store
-        self._at = store.data
-        self._size = store.size
+        self.become(store, watch)
+
+    @cython.critical_section
+    cdef void become(self, store_t *store, object watch) noexcept:
+        # Once only, and the count on the store with it: somebody may hold a buffer of what is here.
+        if self._is_made:
+            if store != NULL:
+                store_unref(store)
+            return
+        self._is_made = True
+        self._tracker = watch
+        if store != NULL:
+            self._store = store
+            self._at = store.data
+            self._size = store.size
 
     def __dealloc__(self):
         if self._store != NULL:
@@ -125,6 +137,7 @@ cdef class Frame:
 cdef Frame frame_over(const uint8_t *at, size_t size, store_t *store, bint more):
     # A frame that shares the store; a small body is copied, so that it does not keep a whole read buffer alive.
     cdef Frame frame = Frame.__new__(Frame)
+    frame._is_made = True
     frame._more = more
     frame._size = size
     if size == 0:

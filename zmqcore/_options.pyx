@@ -8,7 +8,7 @@
 # zmq.h has and this engine refuses: the face still learns its kind, and the errno is the one libzmq gives.
 from libc.stdint cimport INT32_MAX, INT32_MIN, INT64_MAX
 from zmqcore._sys cimport (
-    EINVAL, ENOENT, ENOMEM, free, malloc, memcmp, memcpy, memset, strlen, zc_wipe,
+    EINVAL, ENOENT, ENOMEM, free, malloc, memcmp, memcpy, memset, strlen, zc_store, zc_wipe,
 )
 from zmqcore._sys_net cimport net_ip_read
 from zmqcore._z85 cimport z85_decode, z85_encode
@@ -146,7 +146,7 @@ cdef int set_int(options_t *self, const row_t *row, const void *at, size_t size)
     cdef int32_t value
     cdef int rc = read_int(row, at, size, &value)
     if rc == 0:
-        (<int32_t *>field(self, row))[0] = value
+        zc_store(<int32_t *>field(self, row), value)        # the timeouts are read without the lock
     return rc
 
 

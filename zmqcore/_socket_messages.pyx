@@ -12,7 +12,7 @@ from zmqcore._socket cimport (
     socket_wait,
 )
 from zmqcore._sys cimport (
-    EAGAIN, EFSM, EINTR, ENOMEM, ENOTSUP, pthread_mutex_lock, pthread_mutex_trylock, zc_now_us,
+    EAGAIN, EFSM, EINTR, ENOMEM, ENOTSUP, pthread_mutex_lock, pthread_mutex_trylock, zc_load, zc_now_us,
 )
 
 
@@ -20,7 +20,8 @@ cdef uint64_t socket_due(socket_t *self, bint is_send, int flags) noexcept nogil
     cdef int32_t timeout_ms
     if flags & SOCKET_DONTWAIT:
         return 1
-    timeout_ms = self.options.sndtimeo_ms if is_send else self.options.rcvtimeo_ms
+    # Without the lock: as it was before another thread sets it, or after.
+    timeout_ms = zc_load(&self.options.sndtimeo_ms if is_send else &self.options.rcvtimeo_ms)
     if timeout_ms < 0:
         return 0
     return zc_now_us() + <uint64_t>timeout_ms * 1000 if timeout_ms else 1

@@ -38,7 +38,7 @@ class Context(_core.Context):
     _instance_lock = threading.RLock()
     # Options that sockets made later start with.
     sockopts: dict[int, Any]
-    # Open sockets by id. Each access is one dict operation, so threads and __del__ need no lock.
+    # Open sockets by id. Each access is one dict operation (also copy()), so threads and __del__ need no lock.
     _sockets: dict[int, weakref.ref[Socket]]
 
     def __init__(self, io_threads: int = 1) -> None:
@@ -55,7 +55,7 @@ class Context(_core.Context):
         # Termination waits for LINGER: neither the end of the process nor a forked child may hang on it.
         if self._pid == _getpid() and not self.closed and not _is_finalizing():
             warnings.warn(f"{self!r} was never terminated", ResourceWarning, stacklevel=2, source=self)
-            if any(reference() is None for reference in list(self._sockets.values())):
+            if any(reference() is None for reference in self._sockets.copy().values()):
                 # A socket is collected together with this context, and term() would wait for it: it is closed later.
                 self.shutdown()
             else:
@@ -111,10 +111,10 @@ class Context(_core.Context):
         return made
 
     def _apply_defaults(self, made: Socket) -> None:
-        for option in self.sockopts:
+        for option, value in self.sockopts.copy().items():
             # The defaults are for sockets of all types, and each type refuses what it has no use for.
             with contextlib.suppress(ZMQError):
-                made.set(option, self.sockopts[option])
+                made.set(option, value)
 
     def _remember(self, made: Socket) -> None:
         self._sockets[id(made)] = weakref.ref(made)
@@ -123,7 +123,7 @@ class Context(_core.Context):
         self._sockets.pop(id(closed), None)
 
     def _open_sockets(self) -> list[Socket]:
-        found = [reference() for reference in list(self._sockets.values())]
+        found = [reference() for reference in self._sockets.copy().values()]
         return [socket for socket in found if socket is not None and not socket.closed]
 
     def destroy(self, linger: int | None = None) -> None:

@@ -68,7 +68,7 @@ class Poller:
         """zmq_poll() of what is registered; timeout in milliseconds, None or negative: for ever."""
         if timeout is None or timeout < 0:
             timeout = -1
-        return zmq_poll(self._events.items(), timeout)
+        return zmq_poll(self._events.copy().items(), timeout)  # other threads may register meanwhile
 
 
 def select(

@@ -32,16 +32,19 @@ class Proxy(ProxyLoop):
         super().__init__(frontend, backend, capture, control)
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
+        self._starting = threading.Lock()
 
     def start(self) -> None:
         """Starts the thread. RuntimeError when it runs already, ENOTSOCK when one of its sockets is closed."""
-        if self._thread is not None and self._thread.is_alive():
-            raise RuntimeError("this proxy is running already")
-        if self._has_closed_socket():
-            raise ZMQError(Errno.ENOTSOCK)
-        self._error = None
-        self._thread = threading.Thread(target=self._main, name="zmqcore-proxy", daemon=True)
-        self._thread.start()
+        with self._starting:
+            if self._thread is not None and self._thread.is_alive():
+                raise RuntimeError("this proxy is running already")
+            if self._has_closed_socket():
+                raise ZMQError(Errno.ENOTSOCK)
+            self._error = None
+            thread = threading.Thread(target=self._main, name="zmqcore-proxy", daemon=True)
+            thread.start()
+            self._thread = thread
 
     def _main(self) -> None:
         try:
@@ -58,18 +61,20 @@ class Proxy(ProxyLoop):
 
     def join(self, timeout: float | None = None) -> bool:
         """Waits up to timeout seconds (None: for ever) for the thread to end. Whether it has; raises what ended it."""
-        if self._thread is not None:
-            self._thread.join(timeout)
-            if self._thread.is_alive():
+        thread = self._thread
+        if thread is not None:
+            thread.join(timeout)
+            if thread.is_alive():
                 return False
-        if self._error is not None:
-            error, self._error = self._error, None
+        error, self._error = self._error, None
+        if error is not None:
             raise error
         return True
 
     def stop(self, timeout: float | None = None) -> bool:
         """Ends the thread between two messages and waits for it; as join(). Does nothing when it does not run."""
-        if self._thread is None or not self._thread.is_alive():
+        thread = self._thread
+        if thread is None or not thread.is_alive():
             return self.join(0)
         super().stop()
         return self.join(timeout)

@@ -409,6 +409,42 @@ def test_poller_of_plain_sockets(lib: Async, run: Run) -> None:
     run(main())
 
 
+def test_a_plain_socket_is_closed_under_a_poller(own: Async, run: Run) -> None:
+    zmq = own.zmq
+    context = zmq.Context()
+
+    async def main() -> None:
+        pull = context.socket(zmq.PULL)
+        pull.bind(TCP)
+        poller = own.aio.Poller()
+        poller.register(pull, zmq.POLLIN)
+        waiting = asyncio.ensure_future(poller.poll(DEADLINE_MS))
+        await turns()
+        pull.close()
+        with pytest.raises(zmq.ZMQError) as caught:
+            await waiting
+        assert caught.value.errno == zmq.ENOTSOCK
+
+    run(main())
+    # It left the seat of the closed socket, which could not end otherwise.
+    Task(context.term).join()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_socket_is_collected_while_it_waits(own: Async, run: Run) -> None:
+    context = own.aio.Context()
+
+    async def main() -> None:
+        pull = context.socket(own.zmq.PULL)
+        pull.bind(TCP)
+        pull.recv()
+        del pull
+        gc.collect()
+
+    run(main())
+    Task(context.term).join()
+
+
 def test_a_cancelled_poller_leaves_the_descriptors_alone(lib: Async, run: Run) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()

@@ -471,6 +471,19 @@ def test_defaults_can_be_read_and_replaced(zmq: ModuleType, context: Any) -> Non
     assert not hasattr(context, "linger")
 
 
+def test_defaults_are_set_while_a_socket_is_made(core: ModuleType, core_context: Any) -> None:
+    class Sets(core.Socket):  # type: ignore[misc, name-defined]
+        def set(self, option: int, optval: Any) -> None:
+            core_context.sockopts[core.RCVTIMEO] = 7
+            super().set(option, optval)
+
+    core_context.linger = 5
+    with core_context.socket(core.PULL, Sets) as made:
+        assert made.linger == 5
+    with core_context.socket(core.PULL) as made:
+        assert made.rcvtimeo == 7
+
+
 def test_a_default_can_be_forgotten(core_context: Any) -> None:
     # pyzmq cannot: its __delattr__ never finds the default by its small name.
     core_context.linger = 5

@@ -204,3 +204,11 @@ def test_what_cannot_be_tracked(zmq: ModuleType) -> None:
         zmq.MessageTracker(5)
     with pytest.raises(ValueError):
         zmq.MessageTracker(zmq.Frame(b"not tracked"))
+
+
+def test_a_frame_is_made_once(core: ModuleType) -> None:
+    for frame in (core.Frame(b"first"), core.Frame()):
+        before = frame.bytes
+        with memoryview(frame) as view:
+            frame.__init__(b"second")
+            assert bytes(view) == frame.bytes == before

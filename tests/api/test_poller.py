@@ -288,3 +288,16 @@ def test_the_descriptor_announces_a_message(zmq: ModuleType, sockets: Sockets) -
         waiting.join()
         assert receiver.recv(zmq.DONTWAIT) == b"%d" % round_number
     assert not receiver.events & zmq.POLLIN
+
+
+def test_who_registers_while_another_polls(core: ModuleType, pipe: tuple[int, int]) -> None:
+    poller = core.Poller()
+
+    class Registers:
+        def fileno(self) -> int:
+            poller.register(pipe[0], core.POLLIN)
+            return pipe[1]
+
+    poller.register(Registers(), core.POLLOUT)
+    assert poller.poll(DEADLINE_MS) == [(pipe[1], core.POLLOUT)]
+    assert pipe[0] in poller

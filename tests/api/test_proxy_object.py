@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 import zmqcore
-from tests.support import wait_until
+from tests.support import Task, wait_until
+from zmqcore._core_proxy import ProxyLoop
 
 TIMEOUT_MS = 10_000
 
@@ -265,3 +267,33 @@ def test_a_proxy_that_waits_for_its_sockets_can_be_stopped(bench: Bench) -> None
     bench.source.send(b"now the second")
     assert bench.sink.recv() == b"now the second"
     second.stop(TIMEOUT_MS / 1000)
+
+
+def test_many_threads_start_it_at_once(bench: Bench) -> None:
+    threads = 8
+    gate = threading.Barrier(threads)
+
+    def start() -> bool:
+        gate.wait(TIMEOUT_MS / 1000)
+        try:
+            bench.proxy.start()
+        except RuntimeError:
+            return False
+        return True
+
+    started = [task.join() for task in [Task(start) for _ in range(threads)]]
+    assert started.count(True) == 1
+    bench.source.send(b"goes through")
+    assert bench.sink.recv() == b"goes through"
+    assert bench.proxy.stop(TIMEOUT_MS / 1000)
+
+
+def test_a_loop_is_one_threads(bench: Bench) -> None:
+    running = Task(bench.proxy.run)
+    wait_until(lambda: bench.proxy.running, what="the proxy to run")
+    with pytest.raises(RuntimeError):
+        bench.proxy.run()
+    assert bench.proxy.running
+    ProxyLoop.stop(bench.proxy)
+    running.join()
+    assert not bench.proxy.running

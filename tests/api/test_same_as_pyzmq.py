@@ -450,7 +450,12 @@ def events(zmq: Any, socket: Any) -> int:
 
 @pytest.mark.parametrize("kinds", PAIRS, ids=":".join)
 @given(options=OPTIONS, steps=st.lists(STEPS, min_size=1, max_size=12))
-@settings(max_examples=EXAMPLES, derandomize=not FUZZ, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=EXAMPLES,
+    derandomize=not FUZZ,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 def test_two_sockets(
     worlds: tuple[World, World], kinds: tuple[str, str], options: list[tuple[int, str]], steps: list[tuple[Any, ...]]
 ) -> None:
