@@ -39,7 +39,7 @@ def test_the_package_has_no_type_errors(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-STUBS = ("zmqcore._core", "zmqcore._core_asyncio", "zmqcore._core_proxy", "zmqcore._errno", "zmqcore._frame", "zmqcore._pin")
+STUBS = ("zmqcore._core", "zmqcore._core_asyncio", "zmqcore._core_curve", "zmqcore._core_proxy", "zmqcore._errno", "zmqcore._frame", "zmqcore._pin")
 
 
 def test_the_stub_says_what_the_module_has(tmp_path: Path) -> None:
