@@ -12,12 +12,35 @@ from zmqcore._z85 cimport z85_decode, z85_encode
 
 from zmqcore import errors
 
+cdef tuple PARTS = ("crypto_core_hsalsa20", "crypto_stream_salsa20_xor", "crypto_onetimeauth_poly1305",
+                    "crypto_onetimeauth_poly1305_verify")
+
 # The cffi module, kept for as long as its functions are known here.
 cdef object provider = None
 
 
 cdef size_t address_of(object module, str name) except 0:
     return int(module.ffi.cast("uintptr_t", module.ffi.addressof(module.lib, name)))
+
+
+cdef int add_parts(sodium_t *table, object module) except -1:
+    # Functions of libsodium that cffi does not know, although the module has them; without them it works as well.
+    cdef list found
+    table.derive = NULL
+    try:
+        import ctypes
+
+        library = ctypes.CDLL(module.__file__)
+        found = [ctypes.cast(getattr(library, name), ctypes.c_void_p).value for name in PARTS]
+    except (AttributeError, ImportError, OSError):
+        return 0
+    table.derive = <int (*)(uint8_t *, const uint8_t *, const uint8_t *, const uint8_t *) noexcept nogil><size_t>found[0]
+    table.stream_xor = <int (*)(uint8_t *, const uint8_t *, unsigned long long, const uint8_t *,
+                                const uint8_t *) noexcept nogil><size_t>found[1]
+    table.auth = <int (*)(uint8_t *, const uint8_t *, unsigned long long, const uint8_t *) noexcept nogil><size_t>found[2]
+    table.verify = <int (*)(const uint8_t *, const uint8_t *, unsigned long long,
+                            const uint8_t *) noexcept nogil><size_t>found[3]
+    return 0
 
 
 cdef bint load() except -1:
@@ -41,6 +64,7 @@ cdef bint load() except -1:
                           const uint8_t *) noexcept nogil>address_of(module, "crypto_box_afternm")
     table.open = <int (*)(uint8_t *, const uint8_t *, unsigned long long, const uint8_t *,
                           const uint8_t *) noexcept nogil>address_of(module, "crypto_box_open_afternm")
+    add_parts(&table, module)
     provider = module
     sodium_set(&table)
     return True

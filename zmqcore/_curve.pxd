@@ -13,6 +13,9 @@ from zmqcore._zmtp cimport slice_t
 cdef struct curve_t:
     # set once
     uint8_t key[32]
+    bint is_derived             # these are there: the key of all boxes of a direction
+    uint8_t sent_key[32]
+    uint8_t received_key[32]
     const char *sent_text       # 16 bytes of a nonce
     const char *received_text
     # reader only

@@ -22,6 +22,14 @@ cdef struct sodium_t:
                 const uint8_t *key) noexcept nogil
     int (*open)(uint8_t *target, const uint8_t *source, unsigned long long size, const uint8_t *nonce,
                 const uint8_t *key) noexcept nogil
+    # What seal and open are made of, for who keeps what does not change from box to box; all four, or none (derive is NULL).
+    # Key of the boxes whose nonces begin with these 16 bytes (crypto_core_hsalsa20; constants is NULL).
+    int (*derive)(uint8_t *key, const uint8_t *nonce, const uint8_t *pair_key, const uint8_t *constants) noexcept nogil
+    # The other 8 bytes are its nonce. The key stream begins with the key of auth (crypto_stream_salsa20_xor).
+    int (*stream_xor)(uint8_t *target, const uint8_t *source, unsigned long long size, const uint8_t *nonce,
+                      const uint8_t *key) noexcept nogil
+    int (*auth)(uint8_t *mac, const uint8_t *at, unsigned long long size, const uint8_t *key) noexcept nogil
+    int (*verify)(const uint8_t *mac, const uint8_t *at, unsigned long long size, const uint8_t *key) noexcept nogil
 
 # NULL: nobody has provided it.
 cdef const sodium_t *sodium_get() noexcept nogil
