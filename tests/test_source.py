@@ -68,7 +68,8 @@ FLOORS: dict[str, tuple[int, set[str]]] = {
     "_core": (
         11,
         GROUND
-        | {"_message", "_options", "_monitor", "_context", "_socket", "_poll", "_stats", "_proxy", "_errno", "_pin", "_frame", "_sodium", "_z85"},
+        | {"_message", "_options", "_monitor", "_context", "_socket", "_poll", "_stats", "_proxy", "_errno", "_pin"}
+        | {"_frame", "_sodium", "_z85"},
     ),
 }
 FACE = 9

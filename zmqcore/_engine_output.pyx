@@ -6,7 +6,7 @@
 #            --- CURVE: curve_seal (unlocked) --> curve ----> send
 from zmqcore._curve cimport curve_output, curve_seal, curve_sent
 from zmqcore._engine cimport (
-    END_LOST, ENGINE_ACTIVE, ENGINE_DEAD, ENGINE_HANDSHAKE, engine_stop, engine_stopped, engine_update_watch, host_t,
+    END_LOST, ENGINE_ACTIVE, ENGINE_DEAD, ENGINE_HANDSHAKE, engine_stop, engine_stopped, engine_update_watch,
 )
 from zmqcore._limits cimport FLUSH_WRITES_MAX, GATHER_BUFFERS_MAX
 from zmqcore._pipe cimport pipe_gather, pipe_has_reopened, pipe_sent, pipe_t

@@ -1,4 +1,4 @@
-# zmqcore/_engine_zap.pxd -- a connection asks the authentication handler of its context about its peer (floor 5, a part of _engine).
+# zmqcore/_engine_zap.pxd -- a connection asks its context's authentication handler about its peer (floor 5, a part of _engine).
 # The handler is an inproc socket; each connection that asks has a link of its own to it, so that none waits for another.
 # Lock:   host_t.lock for every function.
 from zmqcore._engine cimport engine_t

@@ -1,7 +1,8 @@
 # zmqcore/_handshake.pxd -- a connection up to its first message: greeting, then mechanism or identity (floor 4).
 # Sans-I/O: the peer's bytes in, our bytes into a pipe, a verdict out. Sees no fd, no clock and no engine.
 # Lock:   the socket lock for every function. The room of handshake_reserve may be filled without it.
-# Memory: owns its greeting, its mechanism and its input, which may hold a password; handshake_fini wipes and frees them. options and out are the caller's.
+# Memory: owns its greeting, its mechanism and its input, which may hold a password; handshake_fini wipes and frees them.
+#         options and out are the caller's.
 # Source: RFC 37, 23, 15 and 13 (ZMTP 3.1, 3.0, 2.0, 1.0).
 # Invariants
 #   H1  behind DONE and FAILED nothing more is written to out, and a step does nothing

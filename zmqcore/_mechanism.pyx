@@ -15,8 +15,8 @@ from libc.stdint cimport INT32_MAX
 from zmqcore._mechanism_curve cimport curve_keys_free, curve_keys_new, mechanism_curve
 from zmqcore._mechanism_plain cimport mechanism_plain
 from zmqcore._options cimport (
-    SECURITY_CURVE, SECURITY_PLAIN, TYPE_COUNT, TYPE_DEALER, TYPE_PAIR, TYPE_PUB, TYPE_PULL, TYPE_PUSH, TYPE_REP, TYPE_REQ, TYPE_ROUTER,
-    TYPE_STREAM, TYPE_SUB, TYPE_XPUB, TYPE_XSUB,
+    SECURITY_CURVE, SECURITY_PLAIN, TYPE_COUNT, TYPE_DEALER, TYPE_PAIR, TYPE_PUB, TYPE_PULL, TYPE_PUSH, TYPE_REP, TYPE_REQ,
+    TYPE_ROUTER, TYPE_STREAM, TYPE_SUB, TYPE_XPUB, TYPE_XSUB,
 )
 from zmqcore._security cimport security_asks
 from zmqcore._sys cimport ENOBUFS, ENOMEM, EPROTO, free, malloc, memcmp, memcpy, memset, strlen, zc_wipe

@@ -198,6 +198,7 @@ def test_bad_server(rig: Rig, sent: bytes, code: int) -> None:
     expect_failure(rig, monitor, code)
 
 
+@pytest.mark.unlike_libzmq
 def test_a_peer_without_a_password_is_sent_nothing(rig: Rig) -> None:
     with ZapHandler(rig.zmq, rig.context, lambda request: reply(request, b"200") if request[7] == b"pw" else None):
         sock, endpoint = rig.bind("PUSH", PLAIN_SERVER=1)

@@ -59,6 +59,7 @@ def test_a_handler_that_is_a_rep(rig: Rig) -> None:
     peer.expect(ready("ROUTER"))
 
 
+@pytest.mark.unlike_libzmq
 @pytest.mark.parametrize("status", [b"400", b"500"])
 def test_refused(rig: Rig, status: bytes) -> None:
     with ZapHandler(rig.zmq, rig.context, status):
@@ -69,6 +70,7 @@ def test_refused(rig: Rig, status: bytes) -> None:
         peer.expect_close()
 
 
+@pytest.mark.unlike_libzmq
 def test_refused_for_now(rig: Rig) -> None:
     with ZapHandler(rig.zmq, rig.context, b"300"):
         sock, peer, monitor = serving(rig)
@@ -102,6 +104,7 @@ def test_bad_reply(rig: Rig, fault: str) -> None:
         peer.expect_close()
 
 
+@pytest.mark.unlike_libzmq
 def test_a_handler_gives_no_routing_id(rig: Rig) -> None:
     """An Identity in the reply is metadata; routing uses the peer's own."""
     with ZapHandler(rig.zmq, rig.context, lambda request: reply(request, metadata=prop(b"Identity", b"zz"))):
