@@ -25,7 +25,7 @@ SLEEP_MAX_S = 0.05
 GROUND = {"_sys", "_sys_net", "_limits"}
 BELOW_ENGINE = GROUND | {
     "_reactor", "_transport", "_zmtp", "_message", "_pipe", "_options", "_mechanism", "_handshake", "_v1", "_link",
-    "_raw", "_monitor", "_z85", "_filter", "_lookup", "_socks",
+    "_raw", "_monitor", "_z85", "_filter", "_lookup", "_socks", "_sodium", "_security", "_metadata", "_zap", "_curve",
 }  # fmt: skip
 BELOW_SOCKET = BELOW_ENGINE | {"_engine", "_trie", "_pattern"}
 FLOORS: dict[str, tuple[int, set[str]]] = {
@@ -35,6 +35,7 @@ FLOORS: dict[str, tuple[int, set[str]]] = {
     "_reactor": (1, GROUND),
     "_transport": (1, GROUND),
     "_z85": (1, GROUND),
+    "_sodium": (1, GROUND),
     "_lookup": (2, GROUND | {"_transport"}),
     "_zmtp": (2, GROUND),
     "_message": (2, GROUND),
@@ -44,8 +45,12 @@ FLOORS: dict[str, tuple[int, set[str]]] = {
     "_options": (4, GROUND | {"_transport", "_z85", "_zmtp"}),
     "_filter": (4, GROUND | {"_transport", "_options"}),
     "_socks": (4, GROUND | {"_options"}),
-    "_mechanism": (4, GROUND | {"_zmtp", "_options"}),
-    "_handshake": (4, GROUND | {"_zmtp", "_message", "_pipe", "_options", "_mechanism"}),
+    "_security": (4, GROUND | {"_options"}),
+    "_metadata": (4, GROUND | {"_zmtp"}),
+    "_mechanism": (4, GROUND | {"_zmtp", "_options", "_security", "_sodium"}),
+    "_zap": (4, GROUND | {"_zmtp", "_message", "_options", "_mechanism"}),
+    "_handshake": (4, GROUND | {"_zmtp", "_message", "_pipe", "_options", "_security", "_mechanism"}),
+    "_curve": (4, GROUND | {"_zmtp", "_sodium"}),
     "_v1": (4, GROUND | {"_zmtp", "_message", "_pipe"}),
     "_raw": (4, GROUND | {"_zmtp", "_message", "_pipe"}),
     "_engine": (5, BELOW_ENGINE),
@@ -64,7 +69,7 @@ FLOORS: dict[str, tuple[int, set[str]]] = {
         11,
         GROUND
         | {"_message", "_options", "_monitor", "_context", "_socket", "_poll", "_stats", "_proxy"}
-        | {"_errno", "_pin", "_frame"},
+        | {"_errno", "_pin", "_frame", "_sodium", "_z85"},
     ),
 }
 FACE = 9
@@ -194,6 +199,11 @@ def test_the_table_itself_points_downwards() -> None:
         ("_filter", "_options"),
         ("_socks", "_options"),
         ("_mechanism", "_options"),
+        ("_mechanism", "_security"),
+        ("_security", "_options"),
+        ("_zap", "_options"),
+        ("_zap", "_mechanism"),
+        ("_handshake", "_security"),
         ("_handshake", "_options"),
         ("_handshake", "_mechanism"),
         ("_pattern", "_trie"),

@@ -7,6 +7,7 @@ without the GIL and is no wrapper of libzmq.
 from __future__ import annotations
 
 from . import constants, errors
+from ._core_curve import curve_keypair, curve_public, has_curve
 from ._core_proxy import proxy, proxy_steerable
 from ._errno import zmq_errno
 from ._frame import Frame
@@ -57,7 +58,7 @@ def has(capability: str) -> bool:
     """Whether an optional transport or mechanism is there: "ipc", "curve", "tipc", "pgm", …"""
     if not isinstance(capability, str):
         raise TypeError(f"a str is needed, not {capability!r}")
-    return capability in _CAPABILITIES
+    return has_curve() if capability == "curve" else capability in _CAPABILITIES
 
 
 def device(device_type: int, frontend: Socket, backend: Socket) -> None:
@@ -85,6 +86,8 @@ __all__ = [
     "ZMQBindError",
     "ZMQError",
     "ZMQVersionError",
+    "curve_keypair",
+    "curve_public",
     "device",
     "has",
     "proxy",

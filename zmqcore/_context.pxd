@@ -78,5 +78,7 @@ cdef int context_bind_inproc(context_t *self, const char *name, const inproc_end
 cdef int context_unbind_inproc(context_t *self, const char *name, mailbox_t *mailbox) noexcept nogil
 # Joins the link to whoever has bound the name, or lets it wait. 0; -ENOMEM.
 cdef int context_connect_inproc(context_t *self, const char *name, link_t *link) noexcept nogil
+# The same, but -ECONNREFUSED when nobody has bound it.
+cdef int context_join_inproc(context_t *self, const char *name, link_t *link) noexcept nogil
 # The connector gives up waiting.
 cdef void context_forget_inproc(context_t *self, link_t *link) noexcept nogil

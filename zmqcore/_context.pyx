@@ -5,7 +5,7 @@ from zmqcore._link cimport link_join, link_ref, link_unref
 from zmqcore._message cimport store_ref, store_unref
 from zmqcore._reactor cimport io_thread_start, io_thread_stop, mailbox_ref, mailbox_unref
 from zmqcore._sys cimport (
-    EADDRINUSE, EAGAIN, EINVAL, EMFILE, EMTHREAD, ENOENT, ENOMEM, ETERM, atoi, calloc, free, malloc, memcpy,
+    EADDRINUSE, EAGAIN, ECONNREFUSED, EINVAL, EMFILE, EMTHREAD, ENOENT, ENOMEM, ETERM, atoi, calloc, free, malloc, memcpy,
     pthread_cond_broadcast, pthread_cond_destroy, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock,
     pthread_mutex_unlock, snprintf, strcmp, strlen, zc_cond_init, zc_cond_wait_until, zc_load, zc_now_us, zc_store, zc_thread_tune,
 )
@@ -349,6 +349,19 @@ cdef int context_connect_inproc(context_t *self, const char *name, link_t *link)
             else:
                 self.waits = wait
             self.waits_last = wait
+    pthread_mutex_unlock(&self.lock)
+    return rc
+
+
+cdef int context_join_inproc(context_t *self, const char *name, link_t *link) noexcept nogil:
+    cdef inproc_name_t *entry
+    cdef int rc = -ECONNREFUSED
+    pthread_mutex_lock(&self.lock)
+    entry = self.names
+    while entry != NULL and strcmp(entry.name, name) != 0:
+        entry = entry.next
+    if entry != NULL and join_link(link, &entry.end) == 0:
+        rc = 0
     pthread_mutex_unlock(&self.lock)
     return rc
 

@@ -12,13 +12,14 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from zmqcore._context cimport (
     context_free, context_get, context_new, context_set, context_shutdown, context_t, context_wait_terminated,
 )
+from zmqcore._core_curve cimport need_curve
 from zmqcore._errno cimport check, fail
 from zmqcore._frame cimport SHARE_NONE, Frame, push_data, push_message, take_message, take_part
 from zmqcore._limits cimport SMALL_BYTES
 from zmqcore._message cimport batch_fini, batch_init, batch_t, msg_fini, msg_init, msg_t
 from zmqcore._monitor cimport EVENT_ALL
 from zmqcore._options cimport (
-    CURVE_KEY_Z85_BYTES, OPTION_FD_KIND, OPTION_INT, OPTION_INT64, OPTION_KEY, OPTION_STRING, OPTION_UINT64,
+    CURVE_KEY_Z85_BYTES, OPTION_CURVE_SERVER, OPTION_FD_KIND, OPTION_INT, OPTION_INT64, OPTION_KEY, OPTION_STRING, OPTION_UINT64,
     OPTION_UNKNOWN, options_kind,
 )
 from zmqcore._pin cimport pins_look, pins_waiting
@@ -307,6 +308,8 @@ cdef class Socket:
         cdef const void *at = NULL
         cdef size_t size = 0
         cdef int rc
+        if kind == OPTION_KEY or option == OPTION_CURVE_SERVER:
+            need_curve()
         if kind == OPTION_INT or kind == OPTION_FD_KIND:
             number = value
             at = &number

@@ -6,6 +6,7 @@ from zmqcore._context cimport context_t
 from zmqcore._engine cimport engine_t, host_t
 from zmqcore._filter cimport filter_t
 from zmqcore._reactor cimport timer_t, watch_t
+from zmqcore._security cimport security_t
 from zmqcore._transport cimport ENDPOINT_BYTES_MAX, address_t, transport_options_t
 
 cdef struct endpoints_t
@@ -19,6 +20,7 @@ cdef struct endpoint_t:
     char resolved[ENDPOINT_BYTES_MAX]   # bound: as in ZMQ_LAST_ENDPOINT
     transport_options_t options # listener: as they were at bind; accepted connections get them
     filter_t filter             # listener: as it was at bind; owned
+    security_t *security        # the same; counted
     watch_t watch               # listener
     timer_t rest_timer          # listener without descriptors
     engine_t *engine            # connected: NULL when it has given up

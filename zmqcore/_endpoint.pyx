@@ -19,6 +19,7 @@ from zmqcore._options cimport (
 from zmqcore._reactor cimport (
     REACTOR_IN, poller_unwatch, poller_watch, timers_cancel, timers_reserve, timers_set, timers_unreserve,
 )
+from zmqcore._security cimport security_new, security_unref
 from zmqcore._sys cimport (
     EACCES, EAGAIN, EINVAL, ENOCOMPATPROTO, ENODEV, ENOENT, ENOMEM, EPROTONOSUPPORT, calloc, close, free, memcpy, memset,
     pthread_mutex_lock, pthread_mutex_unlock, strcmp, strlen, strncmp, strstr, zc_now_us,
@@ -55,6 +56,7 @@ cdef endpoint_t *endpoint_new(endpoints_t *self, const address_t *address, bint 
 
 cdef void endpoint_free(endpoint_t *self) noexcept nogil:
     filter_fini(&self.filter)
+    security_unref(self.security)
     timers_unreserve(&self.owner.host.timers, 1)
     free(self)
 
@@ -128,6 +130,10 @@ cdef int bind_stream(endpoints_t *self, endpoint_t *endpoint) noexcept nogil:
     cdef int rc = self.ops.open(self.arg)
     if rc == 0:
         rc = filter_init(&endpoint.filter, host.options)
+    if rc == 0:
+        endpoint.security = security_new(host.options)
+        if endpoint.security == NULL:
+            rc = -ENOMEM
     if rc != 0:
         return rc
     endpoint.options = host.options.transport
@@ -196,7 +202,7 @@ cdef void on_acceptable(void *arg, uint32_t events) noexcept nogil:
             continue
         if host.monitor.wanted & EVENT_ACCEPTED and transport_own_text(fd, self.address.kind, text) == 0:
             monitor_raise(&host.monitor, EVENT_ACCEPTED, fd, text)
-        engine_new_accepted(host, self.address.kind, fd, self)
+        engine_new_accepted(host, self.address.kind, fd, self.security, self)
 
 
 cdef void on_rested(void *arg) noexcept nogil:

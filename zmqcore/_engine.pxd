@@ -12,14 +12,17 @@
 #   E4  in ACTIVE and only there messages move between fd and pipes
 #   E5  an engine that is stalled at the high-water mark asks for input once more at most: a blocked engine costs no CPU
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from zmqcore._curve cimport curve_t
 from zmqcore._handshake cimport handshake_t
 from zmqcore._link cimport link_t
 from zmqcore._lookup cimport lookup_t
 from zmqcore._message cimport msg_t, part_t, store_t
+from zmqcore._metadata cimport metadata_t
 from zmqcore._monitor cimport monitor_t
 from zmqcore._options cimport options_t
 from zmqcore._pipe cimport pipe_t
 from zmqcore._reactor cimport mailbox_t, poller_t, timer_t, timers_t, watch_t
+from zmqcore._security cimport security_t
 from zmqcore._socks cimport socks_t
 from zmqcore._sys cimport pthread_mutex_t
 from zmqcore._transport cimport address_t, transport_kind, transport_options_t
@@ -36,6 +39,8 @@ cdef struct host_ops_t:
     void (*closed)(void *arg, engine_t *engine) noexcept nogil      # finished for good; the engine dies after engine_release
     void (*input)(void *arg, engine_t *engine) noexcept nogil       # messages came into an empty pipe
     void (*output)(void *arg, engine_t *engine) noexcept nogil      # a full pipe takes messages again
+    # Joins the link to whoever has bound that inproc name. 0; -ECONNREFUSED: nobody.
+    int (*join)(void *arg, const char *name, link_t *link) noexcept nogil
 
 # What all engines of one socket share; embedded in the socket.
 cdef struct host_t:
@@ -87,6 +92,7 @@ cdef struct engine_t:
     lookup_t *lookup            # a name server is being asked; counted; watch.fd is the lookup's then
     address_t *proxy            # ZMQ_SOCKS_PROXY: what is really connected to; owned. NULL none
     socks_t *socks              # then: the talk with it; owned
+    security_t *security        # of its endpoint; counted. NULL: inproc
     transport_kind kind
     void *endpoint              # the socket's own note of where this engine belongs
     link_t *link                # inproc: counted; then there is no fd, and pipes lie in the link
@@ -112,6 +118,10 @@ cdef struct engine_t:
     # who reads the bytes: the handshake; then the in pipe, or for 1.0 peers v1
     handshake_t handshake       # what it knows of the peer is kept until the connection ends
     v1_t v1
+    curve_t *curve              # CURVE, while active: boxes come in and go out; owned. NULL none
+    link_t *zap                 # to the authentication handler that was asked; counted. NULL none
+    bint is_answered            # it answered while a thread was inside recv
+    metadata_t *metadata        # what is known of the peer, while active; counted. NULL: inproc, or older than 3.0
     # pipes of a connection with an fd
     pipe_t inbound
     pipe_t outbound
@@ -152,7 +162,8 @@ cdef struct engine_t:
 # A connector; the address is copied. Nothing happens before engine_connect. NULL: no memory.
 cdef engine_t *engine_new_connector(host_t *host, const address_t *address, void *endpoint) noexcept nogil
 # A connection that was accepted; takes the fd over (closes it on failure). UNLOCKS. NULL: failed.
-cdef engine_t *engine_new_accepted(host_t *host, transport_kind kind, int fd, void *endpoint) noexcept nogil
+cdef engine_t *engine_new_accepted(host_t *host, transport_kind kind, int fd, security_t *security,
+                                   void *endpoint) noexcept nogil
 # One side of an inproc link; takes over the caller's count on it. NULL: no memory (the count is given up).
 cdef engine_t *engine_new_linked(host_t *host, link_t *link, int side, void *endpoint) noexcept nogil
 # First attempt; the rest follows by itself. UNLOCKS.
@@ -166,7 +177,7 @@ cdef void engine_fail(engine_t *self) noexcept nogil
 cdef void engine_drop(engine_t *self) noexcept nogil
 # The pattern has no more use for a closed engine.
 cdef void engine_release(engine_t *self) noexcept nogil
-# Inproc: the mailbox brought a post of this engine's link.
+# The mailbox brought a post of this engine's link: inproc, or that to a ZAP handler.
 cdef void engine_on_post(engine_t *self) noexcept nogil
 
 # --- messages ------------------------------------------------------------------------------------------------------------
@@ -197,7 +208,7 @@ cdef const uint8_t *engine_peer_id(engine_t *self, size_t *size) noexcept nogil
 # New high-water marks (ZMQ_SNDHWM and ZMQ_RCVHWM act on live pipes).
 cdef void engine_set_hwm(engine_t *self, uint32_t sndhwm, uint32_t rcvhwm) noexcept nogil
 
-# --- for the other parts, _engine_host, _engine_input and _engine_socks -------------------------------------------------
+# --- for the other parts: _engine_host, _engine_input, _engine_output, _engine_socks, _engine_zap --------------------------
 
 # A connection to the peer itself is there: ZMTP begins.
 cdef void engine_begin(engine_t *self, int fd) noexcept nogil

@@ -7,17 +7,20 @@
 #                    |                                        (from any state)
 #                    +--> DEAD (FAILED, CLOSED, accepted)
 #
+# In HANDSHAKE the connection may have to ask an authentication handler: _engine_zap. Writing is in _engine_output.
 # engine_stop only notes the end while a thread is inside a system call on the fd; that thread finds the note when it has
 # the lock again and calls engine_stopped (E3). A write error ends nothing: what the peer sent before it went may still
 # have to be read, and reading finds the end.
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from zmqcore._curve cimport curve_free
+from zmqcore._engine_host cimport host_owe, host_random
 from zmqcore._engine_input cimport (
     engine_begin_raw, engine_init_input, engine_notify, engine_read, engine_resume_input, engine_shake,
 )
+from zmqcore._engine_output cimport engine_farewell, engine_flush, engine_has_output
 from zmqcore._engine_socks cimport engine_socks_begin, engine_socks_fini, engine_socks_init
-from zmqcore._engine_host cimport host_owe, host_random
+from zmqcore._engine_zap cimport engine_zap_forget, engine_zap_go_on
 from zmqcore._handshake cimport handshake_fini, handshake_init, handshake_peer_id
-from zmqcore._limits cimport FLUSH_WRITES_MAX, GATHER_BUFFERS_MAX
 from zmqcore._link cimport (
     link_is_abandoned, link_is_joined, link_leave, link_pop, link_pop_body, link_push, link_push_body, link_readable,
     link_unref, link_writable,
@@ -25,6 +28,7 @@ from zmqcore._link cimport (
 from zmqcore._lookup cimport lookup_answer, lookup_start, lookup_unref
 from zmqcore._mechanism cimport FAILURE_AUTH, FAILURE_PROTOCOL
 from zmqcore._message cimport msg_fini, msg_init, msg_push_copy, store_unref
+from zmqcore._metadata cimport metadata_unref
 from zmqcore._monitor cimport (
     EVENT_CLOSED, EVENT_CONNECTED, EVENT_CONNECT_DELAYED, EVENT_CONNECT_RETRIED, EVENT_DISCONNECTED,
     EVENT_HANDSHAKE_FAILED_AUTH, EVENT_HANDSHAKE_FAILED_NO_DETAIL, EVENT_HANDSHAKE_FAILED_PROTOCOL, monitor_raise,
@@ -32,26 +36,24 @@ from zmqcore._monitor cimport (
 from zmqcore._options cimport options_are_raw
 from zmqcore._pipe cimport (
     pipe_abandon_begun, pipe_append, pipe_append_body, pipe_append_frame, pipe_clear, pipe_drop_incomplete, pipe_fini,
-    pipe_gather, pipe_has_reopened, pipe_init, pipe_is_full, pipe_pop, pipe_pop_body, pipe_sent,
+    pipe_has_reopened, pipe_init, pipe_is_full, pipe_pop, pipe_pop_body,
 )
-from zmqcore._raw cimport raw_encode
 from zmqcore._reactor cimport (
     REACTOR_FAILED, REACTOR_IN, REACTOR_OUT, mailbox_t, poller_unwatch, poller_watch, timers_cancel, timers_reserve,
     timers_set, timers_unreserve,
 )
 from zmqcore._sys cimport (
-    EAGAIN, ECONNREFUSED, EINPROGRESS, EINTR, EINVAL, ENODEV, ENOMEM, MSG_DONTWAIT, MSG_NOSIGNAL, calloc, close, errno,
-    free, iovec, malloc, memcpy, memset, msghdr, pthread_mutex_lock, pthread_mutex_unlock, recv, sendmsg, zc_check,
-    zc_now_us,
+    EAGAIN, ECONNREFUSED, EINPROGRESS, EINVAL, ENODEV, ENOMEM, MSG_DONTWAIT, calloc, close, free, malloc, memcpy,
+    pthread_mutex_lock, pthread_mutex_unlock, recv, zc_check, zc_now_us,
 )
+from zmqcore._security cimport security_new, security_ref, security_unref
 from zmqcore._transport cimport (
     ENDPOINT_BYTES_MAX, TRANSPORT_INPROC, transport_connect, transport_connected, transport_needs_resolver,
     transport_own_text,
 )
-from zmqcore._v1 cimport v1_encode, v1_fini, v1_init
+from zmqcore._v1 cimport v1_fini, v1_init
 from zmqcore._zmtp cimport (
-    ZMTP_COMMAND, ZMTP_VERSION_1, ZMTP_VERSION_31, ZMTP_VERSION_NONE, slice_t, zmtp_head_read,
-    zmtp_subscription_head_write,
+    ZMTP_COMMAND, ZMTP_VERSION_31, ZMTP_VERSION_NONE, slice_t, zmtp_head_read, zmtp_subscription_head_write,
 )
 
 cdef enum:
@@ -106,18 +108,21 @@ cdef engine_t *engine_new_connector(host_t *host, const address_t *address, void
         return NULL
     self.address = copy
     self.transport = host.options.transport
-    if engine_socks_init(self) != 0:
+    self.security = security_new(host.options)
+    if self.security == NULL or engine_socks_init(self) != 0:
         unlist(self)
         engine_free(self)
         return NULL
     return self
 
 
-cdef engine_t *engine_new_accepted(host_t *host, transport_kind kind, int fd, void *endpoint) noexcept nogil:
+cdef engine_t *engine_new_accepted(host_t *host, transport_kind kind, int fd, security_t *security,
+                                   void *endpoint) noexcept nogil:
     cdef engine_t *self = engine_new(host, kind, endpoint)
     if self == NULL:
         close(fd)
         return NULL
+    self.security = security_ref(security)
     engine_begin(self, fd)
     return self
 
@@ -151,6 +156,7 @@ cdef void engine_free(engine_t *self) noexcept nogil:
     if self.routing_id != NULL:
         store_unref(self.routing_id)
     engine_socks_fini(self)
+    security_unref(self.security)
     free(self.address)
     timers_unreserve(&self.host.timers, TIMERS_OF_ENGINE)
     free(self)
@@ -324,7 +330,7 @@ cdef void engine_begin(engine_t *self, int fd) noexcept nogil:
     self.lost_errno = 0
     if self.address != NULL:
         engine_event(self, EVENT_CONNECTED, fd)
-    if ((not self.is_raw and handshake_init(&self.handshake, options, &self.raw) != 0)
+    if ((not self.is_raw and handshake_init(&self.handshake, options, self.security, &self.raw) != 0)
             or poller_watch(&host.poller, &self.watch, REACTOR_IN) != 0):
         engine_lose(self, ENOMEM)
         return
@@ -401,7 +407,9 @@ cdef void engine_stopped(engine_t *self) noexcept nogil:
         forget_lookup(self)
     if self.watch.fd >= 0:
         tell_end(self, how)
-        if how == END_CLOSED and was_active:
+        if how == END_FAILED and was_shaking:
+            engine_farewell(self)
+        if (how == END_CLOSED and was_active) or (how == END_FAILED and was_shaking):
             discard_input(self)
         close(self.watch.fd)
         self.watch.fd = -1
@@ -409,8 +417,13 @@ cdef void engine_stopped(engine_t *self) noexcept nogil:
     timers_cancel(&host.timers, &self.ping_timer)
     timers_cancel(&host.timers, &self.expiry_timer)
     timers_cancel(&host.timers, &self.ttl_timer)
+    engine_zap_forget(self)
     handshake_fini(&self.handshake)
     v1_fini(&self.v1)
+    curve_free(self.curve)
+    self.curve = NULL
+    metadata_unref(self.metadata)
+    self.metadata = NULL
     pipe_clear(&self.raw)
     pipe_drop_incomplete(&self.inbound)
     if self.is_raw and was_active and how != END_CLOSED:
@@ -419,7 +432,7 @@ cdef void engine_stopped(engine_t *self) noexcept nogil:
     self.is_out_blocked = self.is_in_stalled = False
     if (how == END_CLOSED or how == END_FAILED or self.address == NULL or host.options.reconnect_ivl_ms <= 0
             or (was_shaking and how == END_LOST and host.options.reconnect_stop & RECONNECT_STOP_HANDSHAKE_FAILED)
-            or (self.is_lingering and not has_output(self))):
+            or (self.is_lingering and not engine_has_output(self))):
         die(self)
         return
     self.state = ENGINE_IDLE
@@ -455,10 +468,6 @@ cdef void discard_input(engine_t *self) noexcept nogil:
             return
 
 
-cdef bint has_output(const engine_t *self) noexcept nogil:
-    return self.outbound.bytes != 0 or self.latest.bytes != 0 or (self.raw.bytes != 0 and self.state == ENGINE_ACTIVE)
-
-
 cdef void engine_end_after(engine_t *self, int32_t linger_ms) noexcept nogil:
     if self.state == ENGINE_DEAD:
         return
@@ -470,7 +479,7 @@ cdef void engine_end_after(engine_t *self, int32_t linger_ms) noexcept nogil:
         link_leave(self.link, self.side)
         die(self)
         return
-    if linger_ms == 0 or not has_output(self):
+    if linger_ms == 0 or not engine_has_output(self):
         engine_stop(self, END_CLOSED)
         return
     if linger_ms > 0:
@@ -540,98 +549,16 @@ cdef void on_ready(void *arg, uint32_t events) noexcept nogil:
 
 
 cdef void engine_attend(engine_t *self) noexcept nogil:
+    if self.is_answered and not self.is_reading:
+        engine_zap_go_on(self)
     if self.is_in_stalled and not self.inbound.is_full:
         self.is_in_stalled = False
         engine_resume_input(self)
         engine_update_watch(self)
     engine_flush(self)
     if (self.is_lingering and self.state == ENGINE_ACTIVE and not self.is_writing and not self.is_ending
-            and not has_output(self)):
+            and not engine_has_output(self)):
         engine_stop(self, END_CLOSED)
-
-
-# --- writing ------------------------------------------------------------------------------------------------------------------
-
-cdef pipe_t *next_output(engine_t *self) noexcept nogil:
-    # The pipe whose bytes go next; NULL: nothing to write.
-    cdef pipe_t swap
-    if self.raw.bytes:
-        return &self.raw
-    if self.state != ENGINE_ACTIVE:
-        return NULL
-    if self.outbound.bytes == 0 and self.latest.bytes:
-        swap = self.outbound
-        self.outbound = self.latest
-        self.latest = swap
-    if self.is_raw or self.version == ZMTP_VERSION_1:
-        if (raw_encode if self.is_raw else v1_encode)(&self.outbound, &self.raw) != 0:
-            engine_stop(self, END_LOST)
-            return NULL
-        reopen(self)
-        return &self.raw if self.raw.bytes else NULL
-    return &self.outbound if self.outbound.bytes else NULL
-
-
-cdef void reopen(engine_t *self) noexcept nogil:
-    if self.outbound.is_full and pipe_has_reopened(&self.outbound):
-        self.host.ops.output(self.host.arg, self)
-
-
-cdef void engine_flush(engine_t *self) noexcept nogil:
-    # Writes until the output is gone or the kernel takes no more. UNLOCKS.
-    cdef host_t *host = self.host
-    cdef iovec vec[GATHER_BUFFERS_MAX]
-    cdef msghdr header
-    cdef pipe_t *pipe
-    cdef size_t total = 0
-    cdef ssize_t sent
-    cdef int err, _
-    for _ in range(FLUSH_WRITES_MAX):
-        if (self.watch.fd < 0 or self.is_writing or self.is_out_blocked or self.is_ending
-                or self.state < ENGINE_HANDSHAKE or self.state == ENGINE_DEAD):
-            return
-        pipe = next_output(self)
-        if pipe == NULL:
-            return
-        memset(&header, 0, sizeof(header))
-        header.msg_iov = vec
-        header.msg_iovlen = pipe_gather(pipe, vec, GATHER_BUFFERS_MAX, &total)
-        self.is_writing = True
-        host.turns += 1
-        pthread_mutex_unlock(&host.lock)
-        sent = sendmsg(self.watch.fd, &header, MSG_NOSIGNAL | MSG_DONTWAIT)
-        err = errno
-        pthread_mutex_lock(&host.lock)
-        host.turns -= 1
-        self.is_writing = False
-        if self.is_ending:
-            if not self.is_reading:
-                engine_stopped(self)
-            return
-        if sent < 0:
-            if err == EINTR:
-                continue
-            if err != EAGAIN:
-                write_failed(self)
-                return
-            sent = 0
-        else:
-            pipe_sent(pipe, sent)
-            reopen(self)
-        if <size_t>sent < total:
-            break
-    if next_output(self) != NULL:
-        # Also after FLUSH_WRITES_MAX writes: others get their turn, then readiness brings us back.
-        self.is_out_blocked = True
-        engine_update_watch(self)
-
-
-cdef void write_failed(engine_t *self) noexcept nogil:
-    # Reading finds the end of the connection, after what the peer still had to say.
-    if self.is_lingering:
-        engine_stop(self, END_LOST)
-        return
-    self.is_out_blocked = True
 
 
 # --- messages ----------------------------------------------------------------------------------------------------------------
@@ -761,6 +688,11 @@ cdef int subscribe_linked(engine_t *self, bint is_subscribe, const uint8_t *topi
 cdef void engine_on_post(engine_t *self) noexcept nogil:
     cdef host_t *host = self.host
     if self.state == ENGINE_DEAD:
+        return
+    if self.link == NULL:
+        # From the ZAP handler. What it leads to may unlock, and is not for whoever finds the post.
+        self.is_answered = True
+        engine_attention(self)
         return
     if not self.was_active and link_is_joined(self.link):
         self.was_active = True

@@ -2,6 +2,7 @@
 # The half of _engine that a byte enters by; the fields are described there, and E1 to E5 hold here too.
 # Lock:   host_t.lock for every function. UNLOCKS where it says so.
 from zmqcore._engine cimport engine_t
+from zmqcore._handshake cimport handshake_verdict
 
 # Once, for a new engine.
 cdef void engine_init_input(engine_t *self) noexcept nogil
@@ -14,4 +15,7 @@ cdef void engine_begin_raw(engine_t *self) noexcept nogil
 # An empty message in the in pipe of a raw peer: it has come, or gone (ZMQ_STREAM_NOTIFY).
 cdef void engine_notify(engine_t *self) noexcept nogil
 # Active: decodes what lies there. Bytes have come, or the in pipe has room again.
+# The same, for a verdict of the handshake that came by another way.
+cdef void engine_shaken(engine_t *self, handshake_verdict verdict) noexcept nogil
+# Active: decodes what lies there. Bytes have come, or the in pipe has room again. UNLOCKS (CURVE).
 cdef void engine_resume_input(engine_t *self) noexcept nogil

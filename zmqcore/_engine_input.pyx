@@ -2,21 +2,27 @@
 #
 #   engine_read --+-- HANDSHAKE --engine_shake--> activate --+
 #                 +-- ACTIVE -----------------------------> engine_resume_input --+-- decode ----> host_ops_t.input
-#                 +-- lingering: read_and_forget                                  +-- decode_v1 -> host_ops_t.input
+#                 +-- ACTIVE, CURVE: read_sealed ---------> (the same)            +-- decode_v1 -> host_ops_t.input
+#                 +-- lingering: read_and_forget
 #
 # Traffic of 2.0 and later is read straight into the in pipe, in whose form it arrives; decode only marks the frames there.
+# Boxes of CURVE are opened into the in pipe, without the lock, as if the frames had been read there.
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
+from zmqcore._curve cimport curve_filled, curve_new, curve_next_bytes, curve_open, curve_reserve, curve_t
 from zmqcore._engine cimport (
     END_FAILED, END_LOST, ENGINE_ACTIVE, engine_attention, engine_event, engine_lose, engine_stop, engine_stopped,
     host_t,
 )
+from zmqcore._engine_zap cimport engine_peer_address, engine_zap_ask
 from zmqcore._handshake cimport (
-    HANDSHAKE_DONE, HANDSHAKE_FAILED, handshake_drop_rest, handshake_reserve, handshake_rest, handshake_step,
+    HANDSHAKE_ASKS, HANDSHAKE_DONE, HANDSHAKE_FAILED, handshake_drop_rest, handshake_reserve, handshake_rest, handshake_step,
     handshake_verdict,
 )
 from zmqcore._limits cimport FRAME_BYTES_MAX, PONGS_MAX
-from zmqcore._monitor cimport EVENT_HANDSHAKE_SUCCEEDED
-from zmqcore._options cimport options_t
+from zmqcore._mechanism cimport curve_keys_t
+from zmqcore._metadata cimport metadata_new
+from zmqcore._monitor cimport EVENT_HANDSHAKE_FAILED_PROTOCOL, EVENT_HANDSHAKE_SUCCEEDED
+from zmqcore._options cimport SECURITY_CURVE, options_t
 from zmqcore._pipe cimport (
     pipe_append_frame, pipe_drop, pipe_filled, pipe_mark_command, pipe_mark_frame, pipe_reserve, pipe_start_in,
     pipe_start_queue, pipe_t, pipe_undecoded,
@@ -24,13 +30,16 @@ from zmqcore._pipe cimport (
 from zmqcore._raw cimport raw_filled, raw_notify, raw_reserve
 from zmqcore._reactor cimport timers_cancel, timers_set
 from zmqcore._sys cimport (
-    EAGAIN, EINTR, EPIPE, MSG_DONTWAIT, errno, memcpy, pthread_mutex_lock, pthread_mutex_unlock, recv, zc_now_us,
+    EAGAIN, EINTR, ENOMEM, EPIPE, MSG_DONTWAIT, errno, memcpy, pthread_mutex_lock, pthread_mutex_unlock, recv, zc_now_us,
 )
 from zmqcore._v1 cimport v1_decode, v1_filled, v1_reserve, v1_start
 from zmqcore._zmtp cimport (
     COMMAND_CANCEL, COMMAND_PING, COMMAND_SUBSCRIBE, ZMTP_COMMAND, ZMTP_MORE, ZMTP_VERSION_1, ZMTP_VERSION_30, slice_t,
     zmtp_command_read, zmtp_head_read, zmtp_ping_read, zmtp_ping_write, zmtp_pong_write,
 )
+
+cdef enum:
+    PEER_ADDRESS_BYTES = 64
 
 
 cdef void engine_init_input(engine_t *self) noexcept nogil:
@@ -67,6 +76,9 @@ cdef void engine_read(engine_t *self) noexcept nogil:
     if self.is_lingering and self.state == ENGINE_ACTIVE:
         read_and_forget(self)
         return
+    if self.curve != NULL and self.state == ENGINE_ACTIVE:
+        read_sealed(self)
+        return
     if reserve_input(self, &at, &room) != 0:
         engine_stop(self, END_FAILED)
         return
@@ -86,6 +98,8 @@ cdef void engine_read(engine_t *self) noexcept nogil:
         if not self.is_writing:
             engine_stopped(self)
         return
+    if self.is_answered:
+        engine_attention(self)
     if got > 0 and is_shaking:
         engine_shake(self, got)
     elif got > 0 and self.is_raw:
@@ -112,7 +126,90 @@ cdef void engine_resume_input(engine_t *self) noexcept nogil:
         return
     if self.version == ZMTP_VERSION_1:
         decode_v1(self)
-    else:
+        return
+    decode(self)
+    while may_open(self) and curve_next_bytes(self.curve):
+        open_more(self)
+
+
+# --- CURVE --------------------------------------------------------------------------------------------------------------------
+
+cdef bint may_open(const engine_t *self) noexcept nogil:
+    # Not while the in pipe is at its mark: then what is here stays sealed.
+    return (self.state == ENGINE_ACTIVE and self.curve != NULL and not self.is_ending and not self.is_reading
+            and not self.is_in_stalled)
+
+
+cdef void begin_opening(engine_t *self) noexcept nogil:
+    self.is_reading = True
+    self.host.turns += 1
+    pthread_mutex_unlock(&self.host.lock)
+
+
+cdef bint end_opening(engine_t *self, ssize_t opened) noexcept nogil:
+    # Locks. Whether the connection goes on.
+    pthread_mutex_lock(&self.host.lock)
+    self.host.turns -= 1
+    self.is_reading = False
+    pipe_filled(&self.inbound, opened if opened > 0 else 0)
+    if self.is_ending:
+        if not self.is_writing:
+            engine_stopped(self)
+        return False
+    if opened < 0:
+        if self.curve.error:
+            engine_event(self, EVENT_HANDSHAKE_FAILED_PROTOCOL, self.curve.error)
+        engine_stop(self, END_FAILED)
+        return False
+    return True
+
+
+cdef void read_sealed(engine_t *self) noexcept nogil:
+    # One recv, and what it brings is opened. UNLOCKS.
+    cdef curve_t *curve = self.curve
+    cdef int64_t maxmsgsize = self.host.options.maxmsgsize
+    cdef bint is_stalled = self.is_in_stalled
+    cdef uint8_t *at = NULL
+    cdef uint8_t *out = NULL
+    cdef size_t room = 0
+    cdef size_t out_room = 0
+    cdef size_t need = 0
+    cdef ssize_t got
+    cdef ssize_t opened = 0
+    cdef int err
+    if curve_reserve(curve, &at, &room) != 0 or pipe_reserve(&self.inbound, curve.input_room, &out, &out_room) != 0:
+        engine_stop(self, END_FAILED)
+        return
+    begin_opening(self)
+    got = recv(self.watch.fd, at, room, 0)
+    err = errno
+    if got > 0:
+        curve_filled(curve, got)
+        if not is_stalled:
+            opened = curve_open(curve, maxmsgsize, out, out_room, &need)
+    if not end_opening(self, opened):
+        return
+    if got > 0:
+        engine_resume_input(self)
+    elif got == 0 or not (err == EAGAIN or err == EINTR):
+        engine_lose(self, EPIPE if got == 0 else err)
+
+
+cdef void open_more(engine_t *self) noexcept nogil:
+    # The next frames, for which there was no room, or no room below the mark. All that was opened is decoded. UNLOCKS.
+    cdef curve_t *curve = self.curve
+    cdef int64_t maxmsgsize = self.host.options.maxmsgsize
+    cdef uint8_t *out = NULL
+    cdef size_t room = 0
+    cdef size_t need = 0
+    cdef ssize_t opened
+    self.inbound.need_bytes = curve_next_bytes(curve)
+    if pipe_reserve(&self.inbound, self.inbound.need_bytes, &out, &room) != 0:
+        engine_stop(self, END_FAILED)
+        return
+    begin_opening(self)
+    opened = curve_open(curve, maxmsgsize, out, room, &need)
+    if end_opening(self, opened):
         decode(self)
 
 
@@ -240,18 +337,24 @@ cdef void engine_notify(engine_t *self) noexcept nogil:
 # --- handshake ----------------------------------------------------------------------------------------------------------------
 
 cdef void engine_shake(engine_t *self, size_t filled_bytes) noexcept nogil:
-    cdef handshake_verdict verdict = handshake_step(&self.handshake, filled_bytes)
+    engine_shaken(self, handshake_step(&self.handshake, filled_bytes))
+
+
+cdef void engine_shaken(engine_t *self, handshake_verdict verdict) noexcept nogil:
     if verdict == HANDSHAKE_FAILED:
         engine_stop(self, END_FAILED)
         return
     engine_attention(self)
     if verdict == HANDSHAKE_DONE:
         activate(self)
+    elif verdict == HANDSHAKE_ASKS:
+        engine_zap_ask(self)
 
 
 cdef int start_inbound(engine_t *self) noexcept nogil:
     # Bytes behind the handshake are the first of the traffic. 0; -ENOMEM.
     cdef slice_t rest = handshake_rest(&self.handshake)
+    cdef const curve_keys_t *keys
     cdef size_t done = 0
     cdef size_t part
     cdef uint8_t *at = NULL
@@ -261,6 +364,10 @@ cdef int start_inbound(engine_t *self) noexcept nogil:
         pipe_start_queue(&self.inbound)
         return v1_start(&self.v1, rest)
     pipe_start_in(&self.inbound)
+    if self.security.mechanism == SECURITY_CURVE:
+        keys = self.handshake.mechanism.keys
+        self.curve = curve_new(keys.key, self.security.as_server, keys.sent_counter, keys.received_counter, rest)
+        return 0 if self.curve != NULL else -ENOMEM
     while done < rest.size:
         rc = pipe_reserve(&self.inbound, rest.size, &at, &room)
         if rc != 0:
@@ -273,6 +380,22 @@ cdef int start_inbound(engine_t *self) noexcept nogil:
     return 0
 
 
+cdef int keep_metadata(engine_t *self) noexcept nogil:
+    # 0; -ENOMEM.
+    cdef char address[PEER_ADDRESS_BYTES]
+    cdef slice_t vouched
+    cdef slice_t told
+    if self.version < ZMTP_VERSION_30:
+        return 0
+    vouched.at = self.handshake.mechanism.vouched
+    vouched.size = self.handshake.mechanism.vouched_bytes
+    told.at = self.handshake.mechanism.properties
+    told.size = self.handshake.mechanism.properties_bytes
+    engine_peer_address(self, address, sizeof(address))
+    self.metadata = metadata_new(address, self.watch.fd, vouched, told)
+    return 0 if self.metadata != NULL else -ENOMEM
+
+
 cdef void activate(engine_t *self) noexcept nogil:
     # Messages may flow.
     cdef host_t *host = self.host
@@ -280,7 +403,7 @@ cdef void activate(engine_t *self) noexcept nogil:
     self.state = ENGINE_ACTIVE
     self.version = self.handshake.version
     self.was_active = True
-    if start_inbound(self) != 0:
+    if start_inbound(self) != 0 or keep_metadata(self) != 0:
         engine_stop(self, END_FAILED)
         return
     handshake_drop_rest(&self.handshake)

@@ -1,17 +1,20 @@
 # zmqcore/_handshake.pxd -- a connection up to its first message: greeting, then mechanism or identity (floor 4).
 # Sans-I/O: the peer's bytes in, our bytes into a pipe, a verdict out. Sees no fd, no clock and no engine.
 # Lock:   the socket lock for every function. The room of handshake_reserve may be filled without it.
-# Memory: owns its greeting, its mechanism and its input; handshake_fini frees them. options and out are the caller's.
+# Memory: owns its greeting, its mechanism and its input, which may hold a password; handshake_fini wipes and frees them.
+#         options and out are the caller's.
 # Source: RFC 37, 23, 15 and 13 (ZMTP 3.1, 3.0, 2.0, 1.0).
 # Invariants
 #   H1  behind DONE and FAILED nothing more is written to out, and a step does nothing
 #   H2  input_bytes <= HANDSHAKE_BYTES_MAX when a step says MORE
-#   H3  a peer of 2.0 or 1.0 gets to DONE only without a ZAP domain: it knows no mechanism, so nobody can vouch for it
+#   H3  a peer of 2.0 or 1.0 gets to DONE only with NULL and without a ZAP domain: it knows no mechanism, so nobody can vouch
+#       for it
 #   H4  at DONE the input begins with the first frame behind the handshake
 from libc.stdint cimport uint8_t, uint32_t
 from zmqcore._mechanism cimport mechanism_failure, mechanism_t
 from zmqcore._options cimport options_t
 from zmqcore._pipe cimport pipe_t
+from zmqcore._security cimport security_t
 from zmqcore._zmtp cimport slice_t, zmtp_greeting_t
 
 cdef enum handshake_stage:
@@ -24,10 +27,12 @@ cdef enum handshake_stage:
 cdef enum handshake_verdict:
     HANDSHAKE_MORE = 0          # needs more bytes of the peer
     HANDSHAKE_DONE = 1          # messages may flow; see handshake_rest
-    HANDSHAKE_FAILED = 2        # the connection is to be closed; see failure
+    HANDSHAKE_FAILED = 2        # the connection is to be closed, when out is written; see failure
+    HANDSHAKE_ASKS = 3          # ZAP is to be asked; handshake_answered goes on. Input may be filled in meanwhile
 
 cdef struct handshake_t:        # all zero: not begun, or over
     const options_t *options
+    security_t *security        # counted
     pipe_t *out
     handshake_stage stage
     int version                 # ZMTP_VERSION_*, once known
@@ -39,8 +44,8 @@ cdef struct handshake_t:        # all zero: not begun, or over
     size_t input_bytes
     size_t input_room
 
-# Begins. 0; -ENOMEM (handshake_fini is due all the same).
-cdef int handshake_init(handshake_t *self, const options_t *options, pipe_t *out) noexcept nogil
+# Begins. 0; -ENOMEM, -ENOTSUP (handshake_fini is due all the same).
+cdef int handshake_init(handshake_t *self, const options_t *options, security_t *security, pipe_t *out) noexcept nogil
 # Forgets everything, the peer's id too. Idempotent.
 cdef void handshake_fini(handshake_t *self) noexcept nogil
 
@@ -48,6 +53,9 @@ cdef void handshake_fini(handshake_t *self) noexcept nogil
 cdef int handshake_reserve(handshake_t *self, uint8_t **at, size_t *room) noexcept nogil
 # So many bytes lie in the room of handshake_reserve; with 0 it goes as far as it gets without the peer.
 cdef handshake_verdict handshake_step(handshake_t *self, size_t filled_bytes) noexcept nogil
+
+# The mechanism has its answer (see ASKS): says what follows from it, then as handshake_step with no bytes.
+cdef handshake_verdict handshake_answered(handshake_t *self) noexcept nogil
 
 # At DONE: the bytes behind the handshake; borrowed until handshake_drop_rest or handshake_fini.
 cdef slice_t handshake_rest(const handshake_t *self) noexcept nogil

@@ -3,17 +3,20 @@
 #   GREETING --step_greeting--+-- 3.x ---------> MECHANISM --step_mechanism--> DONE
 #                             +-- 2.0 and 1.0 -> IDENTITY ---step_identity---> DONE
 #   any of the three ---fail---> FAILED
+#   In MECHANISM the handshake may have to wait for ZAP: the input then only gathers, up to its bound.
 #
 # A step function takes at most one frame from the input and says how many bytes that was. 0 and the same stage: it needs
 # more. A stage may also change without any byte (the greeting of an unversioned peer is its first frame).
 from libc.stdint cimport int64_t, uint64_t
 from zmqcore._limits cimport HANDSHAKE_BYTES_FIRST, HANDSHAKE_BYTES_MAX
 from zmqcore._mechanism cimport (
-    FAILURE_NONE, FAILURE_PROTOCOL, FAILURE_SILENT, MECHANISM_DONE, mechanism_fini, mechanism_init, mechanism_name,
-    mechanism_next, mechanism_room, mechanism_step,
+    FAILURE_NONE, FAILURE_PROTOCOL, FAILURE_SILENT, MECHANISM_ASKING, MECHANISM_DONE, MECHANISM_FAILED, mechanism_fini,
+    mechanism_init, mechanism_name, mechanism_next, mechanism_room, mechanism_step,
 )
+from zmqcore._options cimport SECURITY_NULL
 from zmqcore._pipe cimport pipe_append_bytes
-from zmqcore._sys cimport EMSGSIZE, ENOMEM, EPROTO, calloc, free, malloc, memcpy, memmove, memset, realloc
+from zmqcore._security cimport security_ref, security_unref
+from zmqcore._sys cimport EMSGSIZE, ENOMEM, EPROTO, calloc, free, malloc, memcpy, memmove, memset, zc_wipe
 from zmqcore._zmtp cimport (
     GREETING_DONE, GREETING_MISMATCH, ZMTP_COMMAND, ZMTP_GREETING_BYTES, ZMTP_V1_HEAD_BYTES_MAX,
     ZMTP_VERSION_1, ZMTP_VERSION_2, ZMTP_VERSION_30, zmtp_greeting_init, zmtp_greeting_step, zmtp_head_read,
@@ -33,22 +36,32 @@ cdef int grow(handshake_t *self, size_t room) noexcept nogil:
     cdef uint8_t *grown
     if self.input_room >= room:
         return 0
-    grown = <uint8_t *>realloc(self.input, room)
+    # realloc would leave a copy behind.
+    grown = <uint8_t *>malloc(room)
     if grown == NULL:
         return -ENOMEM
+    if self.input_bytes:
+        memcpy(grown, self.input, self.input_bytes)
+        zc_wipe(self.input, self.input_bytes)
+    free(self.input)
     self.input = grown
     self.input_room = room
     return 0
 
 
-cdef int handshake_init(handshake_t *self, const options_t *options, pipe_t *out) noexcept nogil:
+cdef int handshake_init(handshake_t *self, const options_t *options, security_t *security, pipe_t *out) noexcept nogil:
+    cdef int rc
     memset(self, 0, sizeof(handshake_t))
     self.options = options
+    self.security = security_ref(security)
     self.out = out
     self.greeting = <zmtp_greeting_t *>calloc(1, sizeof(zmtp_greeting_t))
-    if self.greeting == NULL or grow(self, HANDSHAKE_BYTES_FIRST) != 0 or mechanism_init(&self.mechanism, options) != 0:
+    if self.greeting == NULL or grow(self, HANDSHAKE_BYTES_FIRST) != 0:
         return -ENOMEM
-    zmtp_greeting_init(self.greeting, mechanism_name(options), <uint8_t>options.type, <uint8_t>options.routing_id.size)
+    rc = mechanism_init(&self.mechanism, options, security)
+    if rc != 0:
+        return rc
+    zmtp_greeting_init(self.greeting, mechanism_name(security), <uint8_t>options.type, <uint8_t>options.routing_id.size)
     return 0
 
 
@@ -56,6 +69,8 @@ cdef void handshake_fini(handshake_t *self) noexcept nogil:
     forget_greeting(self)
     mechanism_fini(&self.mechanism)
     handshake_drop_rest(self)
+    security_unref(self.security)
+    self.security = NULL
 
 
 cdef void forget_greeting(handshake_t *self) noexcept nogil:
@@ -87,7 +102,19 @@ cdef handshake_verdict fail(handshake_t *self) noexcept nogil:
 cdef handshake_verdict verdict(const handshake_t *self) noexcept nogil:
     if self.stage == STAGE_DONE:
         return HANDSHAKE_DONE
-    return HANDSHAKE_FAILED if self.stage == STAGE_FAILED else HANDSHAKE_MORE
+    if self.stage == STAGE_FAILED:
+        return HANDSHAKE_FAILED
+    if self.stage == STAGE_MECHANISM and self.mechanism.state == MECHANISM_ASKING:
+        return HANDSHAKE_ASKS
+    return HANDSHAKE_MORE
+
+
+cdef handshake_verdict handshake_answered(handshake_t *self) noexcept nogil:
+    if say(self) != 0 or self.mechanism.state == MECHANISM_FAILED:
+        return fail(self)
+    if self.mechanism.state == MECHANISM_DONE:
+        self.stage = STAGE_DONE
+    return handshake_step(self, 0)
 
 
 cdef handshake_verdict handshake_step(handshake_t *self, size_t filled_bytes) noexcept nogil:
@@ -124,6 +151,8 @@ cdef slice_t handshake_rest(const handshake_t *self) noexcept nogil:
 
 
 cdef void handshake_drop_rest(handshake_t *self) noexcept nogil:
+    if self.input != NULL:
+        zc_wipe(self.input, self.input_room)
     free(self.input)
     self.input = NULL
     self.input_bytes = self.input_room = 0
@@ -159,7 +188,10 @@ cdef int step_greeting(handshake_t *self, size_t off) noexcept nogil:
 
 cdef int begin_identity(handshake_t *self, size_t off) noexcept nogil:
     cdef const zmtp_greeting_t *greeting = self.greeting
-    cdef int rc = -EPROTO if self.options.zap_domain.size else send_identity(self)      # H3
+    cdef const security_t *security = self.security
+    cdef int rc = -EPROTO       # H3
+    if security.mechanism == SECURITY_NULL and security.domain.size == 0:
+        rc = send_identity(self)
     if rc != 0 or self.version != ZMTP_VERSION_1 or greeting.stage >= 2:
         return rc
     # What looked like a greeting so far is the peer's first frame: back into the input with it.
@@ -230,6 +262,8 @@ cdef int say(handshake_t *self) noexcept nogil:
             rc = size
             break
         rc = pipe_append_bytes(self.out, out, size)
+    if out != NULL:
+        zc_wipe(out, room)
     free(out)
     return rc
 
@@ -241,7 +275,7 @@ cdef int step_mechanism(handshake_t *self, size_t off) noexcept nogil:
     cdef uint64_t size = 0
     cdef size_t used = zmtp_head_read(self.input + off, self.input_bytes - off, &flags, &size)
     cdef int rc
-    if used == 0:
+    if used == 0 or self.mechanism.state == MECHANISM_ASKING:
         return 0
     if size > BODY_BYTES_MAX or (maxmsgsize >= 0 and size > <uint64_t>maxmsgsize):
         return -EMSGSIZE

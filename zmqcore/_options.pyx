@@ -601,7 +601,7 @@ cdef void rows_fill_all_types() noexcept nogil:
     row_as_server(44, SECURITY_PLAIN)                                               # PLAIN_SERVER
     row_plain(45, &at.plain_username)                                               # PLAIN_USERNAME
     row_plain(46, &at.plain_password)                                               # PLAIN_PASSWORD
-    row_as_server(47, SECURITY_CURVE)                                               # CURVE_SERVER
+    row_as_server(OPTION_CURVE_SERVER, SECURITY_CURVE)
     row_curve_key(OPTION_CURVE_PUBLICKEY, at.curve_publickey)
     row_curve_key(OPTION_CURVE_SECRETKEY, at.curve_secretkey)
     row_curve_key(OPTION_CURVE_SERVERKEY, at.curve_serverkey)

@@ -3,7 +3,7 @@
 #   nobody inside:   I/O thread --on_nest_ready--> drives, arms the mailbox, looks on
 #   recv would wait: caller --adopt--> drives in a loop --leave--> (about 1 ms) --tick--> I/O thread again
 from libc.stdint cimport int32_t, int64_t, uint64_t
-from zmqcore._context cimport context_io_thread, context_join, context_leave
+from zmqcore._context cimport context_io_thread, context_join, context_join_inproc, context_leave
 from zmqcore._endpoint cimport (
     endpoints_bind, endpoints_close, endpoints_connect, endpoints_disconnect, endpoints_fini, endpoints_forget,
     endpoints_init, endpoints_ops_t, endpoints_unbind,
@@ -89,6 +89,10 @@ cdef void on_output(void *arg, engine_t *engine) noexcept nogil:
         self.pattern.ops.output(&self.pattern, engine)
 
 
+cdef int on_join(void *arg, const char *name, link_t *link) noexcept nogil:
+    return context_join_inproc((<socket_t *>arg).context, name, link)
+
+
 cdef void on_attach(void *arg, engine_t *engine) noexcept nogil:
     pattern_attach(&(<socket_t *>arg).pattern, engine)
 
@@ -127,6 +131,7 @@ cdef void fill_tables() noexcept nogil:
     host_table.closed = on_closed
     host_table.input = on_input
     host_table.output = on_output
+    host_table.join = on_join
     endpoints_table.attach = on_attach
     endpoints_table.disconnect = on_disconnect
     endpoints_table.open = on_open
@@ -301,6 +306,8 @@ cdef int socket_enter(socket_t *self) noexcept nogil:
     pthread_mutex_lock(&self.host.lock)
     if mailbox_has(self.host.mailbox):
         socket_take_posts(self)
+        # The driver may be asleep, and an answer of a ZAP handler is to be followed up.
+        host_attend(&self.host)
     return socket_check(self)
 
 

@@ -39,7 +39,8 @@ def test_the_package_has_no_type_errors(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-STUBS = [f"zmqcore._{name}" for name in ("core", "core_asyncio", "core_proxy", "errno", "frame", "pin")]
+MODULES = ("core", "core_asyncio", "core_curve", "core_proxy", "errno", "frame", "pin")
+STUBS = tuple(f"zmqcore._{name}" for name in MODULES)
 
 
 def test_the_stub_says_what_the_module_has(tmp_path: Path) -> None:
