@@ -6,10 +6,14 @@ from zmqcore import errors
 cdef int last_errno = 0     # zmq_errno(): the last error that a call here has raised, guarded by the GIL
 
 
-cdef int fail(int rc) except -1:
-    # The one place where a negative code becomes an exception.
+cdef void note(int rc) noexcept:
     global last_errno
     last_errno = -rc
+
+
+cdef int fail(int rc) except -1:
+    # The one place where a negative code becomes an exception of this package; _core_backend has one for pyzmq's.
+    note(rc)
     if rc == -ENOMEM:
         raise MemoryError()
     raise errors.error_for(-rc)

@@ -46,7 +46,7 @@ cdef struct socket_t:
     bint is_changed             # readiness may have changed since the driver fell asleep
     uint32_t waiters            # threads that wait for the driver
     pthread_cond_t cond
-    uint64_t left_us            # when the owner left its last blocking call
+    uint64_t left_us            # when the owner left its last blocking call or, with has_fd, last looked
     msg_t incoming              # the message that recv hands out part by part
     uint32_t incoming_next
     bint has_more               # ZMQ_RCVMORE
@@ -79,6 +79,9 @@ cdef int socket_disconnect(socket_t *self, const char *text, size_t size) noexce
 
 cdef int socket_set(socket_t *self, int32_t option, const void *at, size_t size) noexcept nogil
 cdef int socket_get(socket_t *self, int32_t option, void *at, size_t *size) noexcept nogil
+# EVENTS without waiting and without a system call, for a caller who holds the GIL. SOCKET_POLL* bits; -EAGAIN: not this way, use
+# socket_get.
+cdef int socket_events_quick(socket_t *self) noexcept nogil
 
 # --- for _poll: a thread that waits for several sockets, in the driving seat of those that nobody else drives ---------------
 
