@@ -99,8 +99,5 @@ cdef enum:
     # Awaited calls that were ready at once, before the event loop gets a turn: about a quarter of a millisecond.
     # A turn costs about as much as 30 such calls.
     READY_RUN_MAX = 512
-    # How long EVENTS may answer from memory that there is a message, on a socket whose ZMQ_FD somebody waits for: a few
-    # messages of a Python event loop.
-    EVENTS_FRESH_US = 100
     MAX_SOCKETS_DEFAULT = 1023
     SOCKET_LIMIT = 65535

@@ -46,7 +46,7 @@ cdef struct socket_t:
     bint is_changed             # readiness may have changed since the driver fell asleep
     uint32_t waiters            # threads that wait for the driver
     pthread_cond_t cond
-    uint64_t left_us            # when the owner left its last blocking call or, with has_fd, last looked
+    uint64_t left_us            # when the owner left its last blocking call
     msg_t incoming              # the message that recv hands out part by part
     uint32_t incoming_next
     bint has_more               # ZMQ_RCVMORE

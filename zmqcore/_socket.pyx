@@ -452,7 +452,6 @@ cdef void stop_driving(socket_t *self) noexcept nogil:
     if self.waiters:
         pthread_cond_broadcast(&self.cond)
     if self.has_fd:
-        self.left_us = zc_now_us()
         arm_for_io(self)
     elif self.nest.is_adopted:
         self.left_us = zc_now_us()
@@ -594,12 +593,6 @@ cdef int events_of(socket_t *self) noexcept nogil:
     return events
 
 
-cdef bint needs_look(const socket_t *self, int events) noexcept nogil:
-    # Whether EVENTS has to ask the kernel. Whoever waits for the fd reads through EVENTS alone: if that never looked while
-    # messages wait, an event loop whose program receives none of them would find the fd readable again and again.
-    return not events & SOCKET_POLLIN or (self.has_fd and zc_now_us() - self.left_us > EVENTS_FRESH_US)
-
-
 cdef int put_int(void *at, size_t *size, int32_t value) noexcept nogil:
     if size[0] < sizeof(int32_t):
         return -EINVAL
@@ -628,7 +621,7 @@ cdef int get_own(socket_t *self, int32_t option, void *at, size_t *size) noexcep
         return put_int(at, size, self.has_more)
     if option == OPTION_EVENTS:
         events = events_of(self)
-        if needs_look(self, events) and socket_look(self):
+        if not events & SOCKET_POLLIN and socket_look(self):
             events = events_of(self)
         host_attend(&self.host)
         return put_int(at, size, events)
@@ -662,7 +655,7 @@ cdef int socket_events_quick(socket_t *self) noexcept nogil:
         return rc
     if not mailbox_has(self.host.mailbox) and socket_check(self) == 0:
         rc = events_of(self)
-        if needs_look(self, rc) or host_needs_attention(&self.host):
+        if not rc & SOCKET_POLLIN or host_needs_attention(&self.host):
             rc = -EAGAIN
     socket_leave(self)
     return rc
