@@ -18,7 +18,7 @@ from zmqcore._frame cimport SHARE_NONE, frame_fill, push_data, take_part
 from zmqcore._frame cimport Frame as CoreFrame
 from zmqcore._message cimport msg_fini, msg_init, msg_t, store_ref
 from zmqcore._options cimport (
-    OPTION_BYTES, OPTION_EVENTS, OPTION_FD, OPTION_KEY, OPTION_RCVMORE, OPTION_STRING, OPTION_UNKNOWN, options_kind,
+    OPTION_BYTES, OPTION_EVENTS, OPTION_FD, OPTION_KEY, OPTION_RCVMORE, OPTION_STRING, options_kind,
 )
 from zmqcore._pin cimport pin_buffer, pins_look, pins_waiting
 from zmqcore._poll cimport poll_item_t
@@ -427,9 +427,10 @@ cdef class Socket:
         cdef int rc = self.endpoint_call(socket_bind, addr)
         if rc == -ENAMETOOLONG or rc == -ENOENT:
             path = endpoint_text(addr).decode(errors="replace").partition("://")[2]
-            reason = f"is too long: {IPC_PATH_MAX_LEN} bytes are allowed" if rc == -ENAMETOOLONG else "has no such directory"
+            reason = f" (at most {IPC_PATH_MAX_LEN} bytes)" if rc == -ENAMETOOLONG else ""
+            error = error_for(-rc)
             note(rc)
-            raise pyzmq().error.ZMQError(-rc, f'the ipc path "{path}" {reason}')
+            raise type(error)(-rc, f'{error.strerror}{reason}: ipc path "{path}"')
         right(rc)
 
     def connect(self, addr):
@@ -481,8 +482,6 @@ cdef class Socket:
         if kind == OPTION_BYTES or kind == OPTION_STRING or kind == OPTION_KEY:
             if not isinstance(optval, bytes):
                 raise TypeError(f"expected bytes, got: {optval!r}")
-        elif kind == OPTION_UNKNOWN:
-            wrong(-EINVAL)
         elif not isinstance(optval, int):
             raise TypeError(f"expected int, got: {optval!r}")
         try:
