@@ -16,7 +16,7 @@ from zmqcore._core cimport context_of, endpoint_text, message_in, message_out, p
 from zmqcore._errno cimport note
 from zmqcore._frame cimport SHARE_NONE, frame_fill, push_data, take_part
 from zmqcore._frame cimport Frame as CoreFrame
-from zmqcore._message cimport msg_fini, msg_init, msg_t, store_ref
+from zmqcore._message cimport msg_fini, msg_init, msg_t, store_ref, store_t
 from zmqcore._options cimport (
     OPTION_BYTES, OPTION_EVENTS, OPTION_FD, OPTION_KEY, OPTION_RCVMORE, OPTION_STRING, options_kind,
 )
@@ -338,7 +338,10 @@ cdef class Frame(CoreFrame):
 
 # --- socket -------------------------------------------------------------------------------------------------------------------
 
-ctypedef int (*endpoint_fn)(socket_t *, const char *, size_t) noexcept nogil
+cdef object frame_of(const unsigned char *at, size_t size, store_t *store, bint more, bint track):
+    frame = pyzmq().Frame(track=track)
+    frame_fill(frame, at, size, store, more)
+    return frame
 
 
 cdef class Socket:
@@ -346,13 +349,6 @@ cdef class Socket:
 
     shadow: the `underlying` of another Socket, which this one then is a second handle of.
     """
-
-    cdef CoreSocket _core       # None: a shadow of nothing
-    cdef size_t _number
-    cdef bint _is_shadow
-    cdef public object context
-    cdef public Py_ssize_t copy_threshold
-    cdef object __weakref__
 
     def __init__(self, context=None, int socket_type=-1, shadow=0, copy_threshold=None):
         if self._core is not None:
@@ -445,7 +441,7 @@ cdef class Socket:
         """disconnect(addr): ends the connections to an endpoint (zmq_disconnect(3))."""
         right(self.endpoint_call(socket_disconnect, addr))
 
-    cdef int endpoint_call(self, endpoint_fn call, object addr) except? -1:
+    cdef int endpoint_call(self, int (*call)(socket_t *, const char *, size_t) noexcept nogil, object addr) except? -1:
         cdef bytes text = endpoint_text(addr)
         cdef socket_t *socket = self.opened()
         cdef const char *at = PyBytes_AS_STRING(text)
@@ -545,7 +541,7 @@ cdef class Socket:
 
     # --- messages
 
-    cdef object send_frame(self, socket_t *socket, Frame frame, int flags):
+    cdef object send_frame(self, socket_t *socket, object frame, int flags):
         cdef msg_t msg
         msg_init(&msg)
         try:
@@ -553,7 +549,7 @@ cdef class Socket:
             right(message_out(socket, &msg, flags, False))
         finally:
             msg_fini(&msg)
-        return frame._tracker
+        return (<Frame>frame)._tracker
 
     def send(self, data, int flags=0, bint copy=True, bint track=False):
         """send(data, flags=0, copy=True, track=False) -> None or MessageTracker
@@ -588,9 +584,7 @@ cdef class Socket:
             right(message_in(socket, &msg, flags, False, &more))
             if copy:
                 return take_part(&msg, 0, True, more)
-            frame = pyzmq().Frame(track=track)
-            frame_fill(frame, msg.parts[0].at, msg.parts[0].size, msg.parts[0].store, more)
-            return frame
+            return frame_of(msg.parts[0].at, msg.parts[0].size, msg.parts[0].store, more, track)
         finally:
             msg_fini(&msg)
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import zmqcore
 
-from ._core_backend import IPC_PATH_MAX_LEN, Context, Frame, Socket, core_socket, error_for, translated, zmq_poll
+from . import _core_backend
+from ._core_backend import IPC_PATH_MAX_LEN, Context, Frame, core_socket, error_for, translated, zmq_poll
+from ._core_backend_asyncio import hasten
 from ._core_proxy import ProxyLoop
 from ._errno import zmq_errno
 from .constants import ZMQ_VERSION, Errno, PollEvent, SocketType
@@ -19,6 +21,17 @@ PYZMQ_DRAFT_API = False
 
 # pyzmq's two names of the class.
 Message = Frame
+
+
+class Socket(_core_backend.Socket):
+    """The socket that pyzmq's own class is derived from."""
+
+    __slots__ = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if (cls.__module__, cls.__name__) == ("zmq._future", "_AsyncSocket"):
+            hasten(cls)
 
 
 def zmq_version_info() -> tuple[int, int, int]:
