@@ -24,7 +24,7 @@ READY := $(VENV)/.ready
 BUILT := $(VENV)/.built
 PROBED := $(VENV)/.probed
 
-.PHONY: help demo test dev bench bench-here lint lint-fast docs sanitize sanitized test-all clean
+.PHONY: help demo test test-pyzmq foreign-pyzmq dev bench bench-here lint lint-fast docs sanitize sanitized test-all clean
 .DELETE_ON_ERROR:
 
 help:
@@ -37,6 +37,13 @@ demo: $(BUILT) $(VENV)/.group-peers
 ## make test                                    build with the test probes and run the whole suite
 test: $(PROBED) $(VENV)/.group-test $(VENV)/.interop
 	$(PY) -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+
+## make test-pyzmq                              pyzmq's own suite on this engine, against the same on libzmq
+# In a venv of its own: nothing of it may depend on what else is installed.
+test-pyzmq:
+	@$(MAKE) --no-print-directory foreign-pyzmq VENV=$(VENV)-pyzmq
+foreign-pyzmq: $(BUILT) $(VENV)/.group-pyzmq
+	$(PY) tests/foreign/pyzmq_suite.py $(ARGS)
 
 ## make dev                                     .venv with all tools, the build in place, the git hooks
 dev: $(VENV)/.group-dev $(PROBED) $(VENV)/.interop
