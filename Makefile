@@ -24,7 +24,7 @@ READY := $(VENV)/.ready
 BUILT := $(VENV)/.built
 PROBED := $(VENV)/.probed
 
-.PHONY: help demo test test-pyzmq foreign-pyzmq dev bench bench-here lint lint-fast docs sanitize sanitized test-all clean
+.PHONY: help demo test test-pyzmq foreign-pyzmq test-apps foreign-apps dev bench bench-here lint lint-fast docs sanitize sanitized test-all clean
 .DELETE_ON_ERROR:
 
 help:
@@ -44,6 +44,12 @@ test-pyzmq:
 	@$(MAKE) --no-print-directory foreign-pyzmq VENV=$(VENV)-pyzmq
 foreign-pyzmq: $(BUILT) $(VENV)/.group-pyzmq
 	$(PY) tests/foreign/pyzmq_suite.py $(ARGS)
+
+## make test-apps                               aiozmq, zerorpc, a Jupyter kernel and locust on this engine and on libzmq
+test-apps:
+	@$(MAKE) --no-print-directory foreign-apps VENV=$(VENV)-apps
+foreign-apps: $(BUILT) $(VENV)/.group-apps
+	$(PY) tests/foreign/apps.py $(ARGS)
 
 ## make dev                                     .venv with all tools, the build in place, the git hooks
 dev: $(VENV)/.group-dev $(PROBED) $(VENV)/.interop

@@ -640,7 +640,9 @@ def zmq_poll(sockets, long timeout=-1):
             table[i].events = events
             table[i].fd = -1
             if isinstance(target, Socket):
-                table[i].socket = (<Socket>target).opened()
+                # One that has been closed has no events, and is no error: event loops close sockets that they still ask about.
+                if not (<Socket>target).closed:
+                    table[i].socket = (<Socket>target).opened()
             else:
                 table[i].fd = poll_fd(target)
                 target = table[i].fd
