@@ -75,7 +75,7 @@ bench-here: $(BUILT) $(VENV)/.group-bench $(VENV)/.interop
 ## make lint                                    lint-fast, types, stubs, and the source tests with the performance hints
 lint: lint-fast $(BUILT) $(VENV)/.group-test
 	$(PY) -m mypy
-	$(PY) -m mypy.stubtest zmqcore._core zmqcore._core_asyncio zmqcore._core_proxy zmqcore._errno zmqcore._frame zmqcore._pin --mypy-config-file pyproject.toml \
+	$(PY) -m mypy.stubtest zmqcore._core zmqcore._core_asyncio zmqcore._core_backend zmqcore._core_backend_asyncio zmqcore._core_proxy zmqcore._errno zmqcore._frame zmqcore._pin --mypy-config-file pyproject.toml \
 		--allowlist tests/typing/stubtest.txt --ignore-unused-allowlist
 	$(PY) -m pytest -q tests/test_source.py
 

@@ -538,7 +538,6 @@ cdef class Socket:
     def rcvtimeo(self, value):
         self.set(OPTION_RCVTIMEO, value)
 
-
     # --- messages
 
     cdef object send_frame(self, socket_t *socket, object frame, int flags):

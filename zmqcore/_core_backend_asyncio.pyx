@@ -99,16 +99,20 @@ cdef bint send_quick(self, object data, bint is_whole) except -1:
     return True
 
 
+cdef inline bint is_plain(object flags, object copy, object track, dict kwargs) except -1:
+    return copy and not track and not kwargs and not flags & SOCKET_SNDMORE
+
+
 def send(self, data, flags=0, copy=True, track=False, **kwargs):
     """send(data, flags=0, copy=True, track=False) -> Future of None or MessageTracker: sends one part."""
-    if copy and not track and not kwargs and not flags & SOCKET_SNDMORE and type(data) is bytes and send_quick(self, data, False):
+    if type(data) is bytes and is_plain(flags, copy, track, kwargs) and send_quick(self, data, False):
         return done(self, None)
     return waiting_send(self, data, flags, copy, track, **kwargs)
 
 
 def send_multipart(self, msg_parts, flags=0, copy=True, track=False, **kwargs):
     """send_multipart(msg_parts, flags=0, copy=True, track=False) -> Future of None or MessageTracker: sends a whole message."""
-    if copy and not track and not kwargs and not flags & SOCKET_SNDMORE and all_bytes(msg_parts) and send_quick(self, msg_parts, True):
+    if all_bytes(msg_parts) and is_plain(flags, copy, track, kwargs) and send_quick(self, msg_parts, True):
         return done(self, None)
     return waiting_send_multipart(self, msg_parts, flags, copy, track, **kwargs)
 

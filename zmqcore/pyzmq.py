@@ -1,4 +1,4 @@
-"""pyzmq on this engine: with PYZMQ_BACKEND=zmqcore.pyzmq in its environment an installed pyzmq loads this as its backend.
+"""pyzmq on this engine: an installed pyzmq loads this as its backend when PYZMQ_BACKEND is zmqcore.pyzmq.
 
 Nothing here imports zmq before it is needed: while pyzmq imports this module it is half made.
 """

@@ -1,4 +1,4 @@
-"""zerorpc over gevent: calls, streams, remote exceptions, time-outs, a server that goes away, publisher and subscriber."""
+"""zerorpc over gevent: calls, streams, exceptions, time-outs, a server that goes away, publisher and subscriber."""
 
 from __future__ import annotations
 
@@ -21,9 +21,12 @@ class Service:
     def fail(self) -> None:
         raise ValueError("on purpose")
 
-    def sleep(self, seconds: float) -> str:
+    resting = 0
+
+    def rest(self, seconds: float) -> str:
+        Service.resting += 1
         gevent.sleep(seconds)
-        return "slept"
+        return "rested"
 
 
 def serve(endpoint: str) -> tuple[zerorpc.Server, gevent.Greenlet]:
@@ -42,17 +45,20 @@ def calls(endpoint: str) -> None:
         raise AssertionError("no exception")
     except zerorpc.RemoteError as error:
         assert error.name == "ValueError" and error.msg == "on purpose"
-    waiting = [gevent.spawn(client.sleep, 0.2) for _ in range(50)]
-    assert [one.get(timeout=20) for one in waiting] == ["slept"] * 50
+    waiting = [gevent.spawn(client.rest, 0.2) for _ in range(50)]
+    assert [one.get(timeout=20) for one in waiting] == ["rested"] * 50
     hasty = zerorpc.Client(endpoint, timeout=0.2, heartbeat=None)
     try:
-        hasty.sleep(5)
+        hasty.rest(5)
         raise AssertionError("no time-out")
     except zerorpc.TimeoutExpired:
         pass
     hasty.close()
-    late = gevent.spawn(client.sleep, 30)
-    gevent.sleep(0.2)
+    before = Service.resting
+    late = gevent.spawn(client.rest, 30)
+    with gevent.Timeout(20):
+        while Service.resting == before:
+            gevent.sleep(0.01)
     server.close()
     running.kill()
     try:

@@ -29,7 +29,8 @@ def program(name: str) -> bool:
         if backend:
             environment["PYZMQ_BACKEND"] = backend
         try:
-            codes.append(subprocess.run([sys.executable, str(HERE / f"{name}.py")], env=environment, timeout=240).returncode)
+            done = subprocess.run([sys.executable, str(HERE / f"{name}.py")], env=environment, timeout=240)
+            codes.append(done.returncode)
         except subprocess.TimeoutExpired:
             codes.append(-1)
     print(f"{name}: exit codes on libzmq and on zmqcore: {codes}", flush=True)

@@ -1,6 +1,7 @@
 """pyzmq's own test suite on this engine, against the same on libzmq. `make test-pyzmq` runs it.
 
-The suite is that of the installed pyzmq's version, from its source distribution, which is fetched and never kept in the tree.
+The suite is that of the installed pyzmq's version, from its source distribution, which is fetched and never kept in
+the tree.
 """
 
 from __future__ import annotations

@@ -64,14 +64,21 @@ def run(
     if on_engine:
         environment["PYZMQ_BACKEND"] = BACKEND
     command = [
-        *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", str(workers), "--max-worker-restart=50"),
-        *("--timeout", str(timeout_s), "--timeout-method=thread", f"--junit-xml={report}", "-o", "junit_family=xunit1"),
+        *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
+        *("-n", str(workers), "--max-worker-restart=50", "--timeout", str(timeout_s), "--timeout-method=thread"),
+        *(f"--junit-xml={report}", "-o", "junit_family=xunit1"),
         *args,
     ]
     report.unlink(missing_ok=True)
     try:
         done = subprocess.run(
-            command, cwd=where, env=environment, timeout=total_s, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command,
+            cwd=where,
+            env=environment,
+            timeout=total_s,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         output = done.stdout
     except subprocess.TimeoutExpired as error:
