@@ -257,6 +257,7 @@ cdef int socket_recv_body(socket_t *self, uint8_t *at, size_t room, size_t *size
             and self.pattern.ops.recv_body(&self.pattern, at, room, size) == 0):
         self.sends_in_row = 0
         self.has_more = False
+        bell_used(self)
         rc = 1 if host_needs_attention(&self.host) else 0
     socket_leave(self)
     return rc
