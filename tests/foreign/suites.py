@@ -76,6 +76,7 @@ def run(
             cwd=where,
             env=environment,
             timeout=total_s,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
