@@ -24,7 +24,7 @@ READY := $(VENV)/.ready
 BUILT := $(VENV)/.built
 PROBED := $(VENV)/.probed
 
-.PHONY: help demo test dev bench bench-here lint lint-fast docs sanitize sanitized test-all clean
+.PHONY: help demo test test-pyzmq foreign-pyzmq test-apps foreign-apps dev bench bench-here lint lint-fast docs sanitize sanitized test-all clean
 .DELETE_ON_ERROR:
 
 help:
@@ -37,6 +37,19 @@ demo: $(BUILT) $(VENV)/.group-peers
 ## make test                                    build with the test probes and run the whole suite
 test: $(PROBED) $(VENV)/.group-test $(VENV)/.interop
 	$(PY) -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+
+## make test-pyzmq                              pyzmq's own suite on this engine, against the same on libzmq
+# In a venv of its own: nothing of it may depend on what else is installed.
+test-pyzmq:
+	@$(MAKE) --no-print-directory foreign-pyzmq VENV=$(VENV)-pyzmq
+foreign-pyzmq: $(BUILT) $(VENV)/.group-pyzmq
+	$(PY) tests/foreign/pyzmq_suite.py $(ARGS)
+
+## make test-apps                               aiozmq, zerorpc, a Jupyter kernel and locust on this engine and on libzmq
+test-apps:
+	@$(MAKE) --no-print-directory foreign-apps VENV=$(VENV)-apps
+foreign-apps: $(BUILT) $(VENV)/.group-apps
+	$(PY) tests/foreign/apps.py $(ARGS)
 
 ## make dev                                     .venv with all tools, the build in place, the git hooks
 dev: $(VENV)/.group-dev $(PROBED) $(VENV)/.interop
@@ -62,7 +75,7 @@ bench-here: $(BUILT) $(VENV)/.group-bench $(VENV)/.interop
 ## make lint                                    lint-fast, types, stubs, and the source tests with the performance hints
 lint: lint-fast $(BUILT) $(VENV)/.group-test
 	$(PY) -m mypy
-	$(PY) -m mypy.stubtest zmqcore._core zmqcore._core_asyncio zmqcore._core_curve zmqcore._core_proxy zmqcore._errno zmqcore._frame zmqcore._pin --mypy-config-file pyproject.toml \
+	$(PY) -m mypy.stubtest zmqcore._core zmqcore._core_asyncio zmqcore._core_backend zmqcore._core_backend_asyncio zmqcore._core_curve zmqcore._core_proxy zmqcore._errno zmqcore._frame zmqcore._pin --mypy-config-file pyproject.toml \
 		--allowlist tests/typing/stubtest.txt --ignore-unused-allowlist
 	$(PY) -m pytest -q tests/test_source.py
 

@@ -2,6 +2,7 @@
 from libc.stdint cimport int32_t
 from zmqcore._context cimport context_t
 from zmqcore._message cimport msg_t
+from zmqcore._poll cimport poll_item_t
 from zmqcore._socket cimport socket_t
 from zmqcore._stats cimport stat_t
 
@@ -35,3 +36,18 @@ cdef class Socket:
 
 # Of name to value; without a struct to read, to (unit, meaning).
 cdef dict stats_dict(const stat_t *stat, const char *at)
+
+# --- for _core_backend, which has exceptions of its own ------------------------------------------------------------------------
+
+# NULL: ended or closed, or made by the process that this one was forked from.
+cdef context_t *context_of(Context context) noexcept
+cdef socket_t *socket_of(Socket socket) noexcept
+
+# A message out, or in, or a wait for several sockets, with the GIL let go of where it takes time. Not negative; negative errno;
+# raises what a signal handler raises.
+cdef int message_out(socket_t *socket, msg_t *msg, int flags, bint is_whole) except? -1
+cdef int message_in(socket_t *socket, msg_t *msg, int flags, bint is_whole, bint *more) except? -1
+cdef int poll_table(poll_item_t *table, int count, long long timeout_ms) except? -1
+
+# TypeError for what is neither str nor bytes.
+cdef bytes endpoint_text(object addr)

@@ -34,7 +34,9 @@ from zmqcore._socket_messages cimport (
 )
 from zmqcore._socket_monitor cimport socket_monitor
 from zmqcore._stats cimport peer_stats_t, peer_stats_table, socket_stats, stat_t
-from zmqcore._sys cimport EAGAIN, EFAULT, EINTR, EINVAL, ENOTSOCK, calloc, free, memcpy, pthread_atfork, zc_load, zc_now_us, zc_store
+from zmqcore._sys cimport (
+    EAGAIN, EFAULT, EINTR, EINVAL, ENOTSOCK, calloc, free, memcpy, pthread_atfork, zc_load, zc_now_us, zc_store,
+)
 
 from zmqcore import tracker as _tracker
 
@@ -90,7 +92,7 @@ cdef class Context:
                 context_free(self._context)
 
     cdef context_t *open_context(self) except NULL:
-        if self._context == NULL or zc_load(&self._is_over) or self._forks != forks:
+        if context_of(self) == NULL:
             fail(-EFAULT)
         return self._context
 
@@ -140,6 +142,10 @@ cdef class Context:
         return <size_t>self._context
 
 
+cdef context_t *context_of(Context context) noexcept:
+    return NULL if zc_load(&context._is_over) or context._forks != forks else context._context
+
+
 cdef bytes endpoint_text(object addr):
     if isinstance(addr, str):
         return PyUnicode_AsUTF8String(addr)
@@ -156,6 +162,44 @@ cdef int int_flags(object flags) except? -1:
     if isinstance(flags, float):
         raise TypeError("flags must be an int, not float")
     return flags
+
+
+# --- messages -----------------------------------------------------------------------------------------------------------
+
+cdef int message_out(socket_t *socket, msg_t *msg, int flags, bint is_whole) except? -1:
+    cdef uint64_t due_us
+    cdef int rc = -EAGAIN
+    if not flags & SOCKET_SNDMORE:
+        rc = socket_send_quick(socket, msg)
+    if rc >= 0:
+        if rc:
+            with nogil:
+                socket_attend(socket)
+        return 0
+    due_us = socket_due(socket, True, flags)
+    while True:
+        with nogil:
+            rc = socket_send(socket, msg, flags, is_whole, due_us)
+        if rc != -EINTR:
+            return rc
+        PyErr_CheckSignals()
+
+
+cdef int message_in(socket_t *socket, msg_t *msg, int flags, bint is_whole, bint *more) except? -1:
+    cdef uint64_t due_us
+    cdef int rc = socket_recv_quick(socket, msg, is_whole, more)
+    if rc >= 0:
+        if rc:
+            with nogil:
+                socket_attend(socket)
+        return 0
+    due_us = socket_due(socket, False, flags)
+    while True:
+        with nogil:
+            rc = socket_recv(socket, msg, is_whole, more, due_us)
+        if rc != -EINTR:
+            return rc
+        PyErr_CheckSignals()
 
 
 # --- socket -------------------------------------------------------------------------------------------------------------
@@ -197,7 +241,7 @@ cdef class Socket:
         return self._socket != NULL and self._forks == forks
 
     cdef socket_t *open_socket(self) except NULL:
-        if zc_load(&self._is_closed) or self._socket == NULL or self._forks != forks:
+        if socket_of(self) == NULL:
             fail(-ENOTSOCK)
         return self._socket
 
@@ -399,40 +443,10 @@ cdef class Socket:
     # --- messages
 
     cdef int send_msg(self, msg_t *msg, int flags, bint is_whole) except -1:
-        cdef socket_t *socket = self._socket
-        cdef uint64_t due_us
-        cdef int rc = -EAGAIN
-        if not flags & SOCKET_SNDMORE:
-            rc = socket_send_quick(socket, msg)
-        if rc >= 0:
-            if rc:
-                with nogil:
-                    socket_attend(socket)
-            return 0
-        due_us = socket_due(socket, True, flags)
-        while True:
-            with nogil:
-                rc = socket_send(socket, msg, flags, is_whole, due_us)
-            if rc != -EINTR:
-                return check(rc)
-            PyErr_CheckSignals()
+        return check(message_out(self._socket, msg, flags, is_whole))
 
     cdef int recv_msg(self, msg_t *msg, int flags, bint is_whole, bint *more) except -1:
-        cdef socket_t *socket = self._socket
-        cdef uint64_t due_us
-        cdef int rc = socket_recv_quick(socket, msg, is_whole, more)
-        if rc >= 0:
-            if rc:
-                with nogil:
-                    socket_attend(socket)
-            return 0
-        due_us = socket_due(socket, False, flags)
-        while True:
-            with nogil:
-                rc = socket_recv(socket, msg, is_whole, more, due_us)
-            if rc != -EINTR:
-                return check(rc)
-            PyErr_CheckSignals()
+        return check(message_in(self._socket, msg, flags, is_whole, more))
 
     cdef list push_shared(self, msg_t *msg, object data, bint track):
         # With copy=False: what is set when the engine has let go of data; [] when it has; None when it has not and nobody asks.
@@ -672,6 +686,10 @@ cdef class Socket:
         return 0
 
 
+cdef socket_t *socket_of(Socket socket) noexcept:
+    return NULL if zc_load(&socket._is_closed) or socket._forks != forks else socket._socket
+
+
 # --- statistics -----------------------------------------------------------------------------------------------------------
 
 cdef dict stats_dict(const stat_t *stat, const char *at):
@@ -687,13 +705,26 @@ cdef dict stats_dict(const stat_t *stat, const char *at):
 
 # --- poll ---------------------------------------------------------------------------------------------------------------
 
+cdef int poll_table(poll_item_t *table, int count, long long timeout_ms) except? -1:
+    cdef uint64_t due_us = 0
+    cdef int rc
+    if timeout_ms == 0:
+        due_us = 1
+    elif timeout_ms > 0:
+        due_us = zc_now_us() + <uint64_t>timeout_ms * 1000
+    while True:
+        with nogil:
+            rc = poll_wait(table, count, due_us)
+        if rc != -EINTR:
+            return rc
+        PyErr_CheckSignals()
+
+
 cdef list poll_items(object items, long long timeout_ms):
     cdef list asked = list(items)
     cdef list targets = []          # keeps the sockets alive; a pair may be changed while we wait
     cdef Py_ssize_t count = len(asked)
     cdef poll_item_t *table
-    cdef uint64_t due_us = 0
-    cdef int rc
     cdef Py_ssize_t i
     table = <poll_item_t *>calloc(count + 1, sizeof(poll_item_t))
     if table == NULL:
@@ -712,17 +743,7 @@ cdef list poll_items(object items, long long timeout_ms):
                 table[i].fd = int(target.fileno())
             else:
                 raise TypeError(f"Socket must be a 0MQ socket, an integer fd or have a fileno() method: {target!r}")
-        if timeout_ms == 0:
-            due_us = 1
-        elif timeout_ms > 0:
-            due_us = zc_now_us() + <uint64_t>timeout_ms * 1000
-        while True:
-            with nogil:
-                rc = poll_wait(table, <int>count, due_us)
-            if rc != -EINTR:
-                break
-            PyErr_CheckSignals()
-        check(rc)
+        check(poll_table(table, <int>count, timeout_ms))
         return [(targets[i], table[i].revents) for i in range(count) if table[i].revents]
     finally:
         free(table)

@@ -7,9 +7,13 @@ from zmqcore import errors
 cdef int32_t last_errno = 0     # atomic; zmq_errno(): the last error that a call here has raised, in any thread
 
 
-cdef int fail(int rc) except -1:
-    # The one place where a negative code becomes an exception.
+cdef void note(int rc) noexcept:
     zc_store(&last_errno, -rc)
+
+
+cdef int fail(int rc) except -1:
+    # The one place where a negative code becomes an exception of this package; _core_backend has one for pyzmq's.
+    note(rc)
     if rc == -ENOMEM:
         raise MemoryError()
     raise errors.error_for(-rc)

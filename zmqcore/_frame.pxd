@@ -12,6 +12,10 @@ cdef class Frame:
     cdef object __weakref__
     cdef void become(self, store_t *store, object watch) noexcept
 
+# Makes an empty frame one of these bytes: shares the store, or copies a small body, so that it does not keep a whole read buffer
+# alive.
+cdef int frame_fill(Frame frame, const uint8_t *at, size_t size, store_t *store, bint more) except -1
+
 # Appends one part of data for the time of the call, or (is_kept) for longer. Bytes of PIN_BYTES and more, and other buffers of
 # at least share_bytes, are not copied: event (None: none) is set when the engine has let go of them. Whether event will be.
 # TypeError; MemoryError; BufferError.

@@ -134,24 +134,28 @@ cdef class Frame:
         fail(-EINVAL)
 
 
-cdef Frame frame_over(const uint8_t *at, size_t size, store_t *store, bint more):
-    # A frame that shares the store; a small body is copied, so that it does not keep a whole read buffer alive.
-    cdef Frame frame = Frame.__new__(Frame)
+cdef int frame_fill(Frame frame, const uint8_t *at, size_t size, store_t *store, bint more) except -1:
     frame._is_made = True
     frame._more = more
     frame._size = size
     if size == 0:
-        return frame
+        return 0
     if store != NULL and size >= LARGE_BODY_BYTES:
         store_ref(store)
         frame._store = store
         frame._at = at
-        return frame
+        return 0
     frame._store = store_new(size)
     if frame._store == NULL:
         raise MemoryError()
     memcpy(frame._store.data, at, size)
     frame._at = frame._store.data
+    return 0
+
+
+cdef Frame frame_over(const uint8_t *at, size_t size, store_t *store, bint more):
+    cdef Frame frame = Frame.__new__(Frame)
+    frame_fill(frame, at, size, store, more)
     return frame
 
 

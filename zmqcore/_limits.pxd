@@ -3,8 +3,8 @@ cdef enum:
     # Pipes. A body of at least this size travels by reference, never through a second copy: below it the copy is
     # cheaper than the extra buffer in writev (design.md, "bodies by reference").
     LARGE_BODY_BYTES = 8192
-    # Messages of one part and at most this size have a way of their own between a pipe and a caller who holds the GIL, by way of his
-    # stack: one more copy, and no message is built.
+    # Messages of one part and at most this size have a way of their own between a pipe and a caller who holds the GIL, by way of
+    # his stack: one more copy, and no message is built.
     SMALL_BYTES = 2048
     # `bytes` of at least this size are not even copied into the engine: below it the copy is cheaper than letting the
     # interpreter know when they are not needed any more.

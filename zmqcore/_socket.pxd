@@ -24,7 +24,7 @@ from zmqcore._engine cimport engine_t, host_t
 from zmqcore._message cimport msg_t
 from zmqcore._options cimport options_t
 from zmqcore._pattern cimport pattern_t
-from zmqcore._reactor cimport nest_t, timer_t
+from zmqcore._reactor cimport mailbox_t, nest_t, timer_t
 from zmqcore._sys cimport ENOTSOCK, ETERM, pthread_cond_t, zc_load
 
 cdef struct socket_t:
@@ -41,7 +41,9 @@ cdef struct socket_t:
     bint is_closed
     bint is_finished
     bint is_driven              # K1
-    bint has_fd                 # ZMQ_FD was asked for: never given back to the I/O thread
+    mailbox_t *bell             # whose fd is ZMQ_FD; NULL: nobody asked. Set once
+    int told                    # SOCKET_POLL*: what EVENTS has told and the program has not used up
+    bint has_fd                 # ZMQ_FD was asked for, and there is no I/O thread: it is the poll set, whoever waits drives
     bint is_asleep              # the driver is inside its wait
     bint is_changed             # readiness may have changed since the driver fell asleep
     uint32_t waiters            # threads that wait for the driver
@@ -79,6 +81,9 @@ cdef int socket_disconnect(socket_t *self, const char *text, size_t size) noexce
 
 cdef int socket_set(socket_t *self, int32_t option, const void *at, size_t size) noexcept nogil
 cdef int socket_get(socket_t *self, int32_t option, void *at, size_t *size) noexcept nogil
+# EVENTS without waiting and without a system call, for a caller who holds the GIL. SOCKET_POLL* bits; -EAGAIN: not this way, use
+# socket_get.
+cdef int socket_events_quick(socket_t *self) noexcept nogil
 
 # --- for _poll: a thread that waits for several sockets, in the driving seat of those that nobody else drives ---------------
 
@@ -101,7 +106,10 @@ cdef int socket_turn(socket_t *self, bint is_due) noexcept nogil
 # Announces sleep on host.poller.fd. Whether to sleep; socket_turn ends it. Seized.
 cdef bint socket_may_sleep(socket_t *self) noexcept nogil
 
-# --- for the other halves, _socket_messages and _socket_monitor ---------------------------------------------------------------
+# --- for the other halves, _socket_bell, _socket_messages and _socket_monitor ---------------------------------------------------
+
+# locked. SOCKET_POLL* bits that are there.
+cdef int socket_ready(socket_t *self) noexcept nogil
 
 # Takes the lock. 0; -ENOTSOCK, -ETERM (the lock is held all the same).
 cdef int socket_enter(socket_t *self) noexcept nogil

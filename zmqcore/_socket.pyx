@@ -13,7 +13,7 @@ from zmqcore._engine_host cimport (
     host_attend, host_bury, host_dispatch, host_fini, host_init, host_needs_attention, host_open, host_wake,
 )
 from zmqcore._limits cimport (
-    ADOPTION_US, FLOOD_GAP_US, FLOOD_NAP_US, FLOOD_SENDS, INPROC_SPIN_US, REACTOR_EVENTS_MAX, SPINS_KEPT, SPINS_LOST, SPINS_REST,
+    ADOPTION_US, FLOOD_NAP_US, FLOOD_SENDS, INPROC_SPIN_US, REACTOR_EVENTS_MAX, SPINS_KEPT, SPINS_LOST, SPINS_REST,
     WAITER_LOOK_US,
 )
 from zmqcore._link cimport LINK_BINDER, link_t, link_unref
@@ -28,12 +28,13 @@ from zmqcore._pattern_types cimport pattern_ops_of
 from zmqcore._pipe cimport pipe_clear
 from zmqcore._reactor cimport (
     NEST_INSIDE, NEST_OUTSIDE, NEST_TAKEN, io_adopt, io_bury, io_left, io_nest, io_release, io_release_locked, io_thread_t,
-    mailbox_arm, mailbox_close, mailbox_disarm, mailbox_has, mailbox_ring, mailbox_take, nest_place, poller_close,
+    mailbox_arm, mailbox_close, mailbox_disarm, mailbox_has, mailbox_ring, mailbox_take, mailbox_unref, nest_place, poller_close,
     poller_wait, post_t, ready_t, timers_reserve, timers_set,
 )
+from zmqcore._socket_bell cimport bell_look, bell_open, bell_told
 from zmqcore._socket_monitor cimport socket_tell
 from zmqcore._sys cimport (
-    EAGAIN, EINTR, EINVAL, ENOENT, ENOMEM, ETIMEDOUT, calloc, free, memcpy, pthread_cond_broadcast,
+    EAGAIN, EINTR, EINVAL, EMTHREAD, ENOENT, ENOMEM, ETIMEDOUT, calloc, free, memcpy, pthread_cond_broadcast,
     pthread_cond_destroy, pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_unlock, sched_yield, strlen, zc_add,
     zc_cond_init, zc_cond_wait_until, zc_load, zc_now_us, zc_store, zc_swap,
 )
@@ -197,6 +198,8 @@ cdef void socket_unref(socket_t *self) noexcept nogil:
     pattern_fini(&self.pattern)
     msg_fini(&self.incoming)
     msg_fini(&self.outgoing)
+    if self.bell != NULL:
+        mailbox_unref(self.bell)
     host_fini(&self.host)
     options_fini(&self.options)
     pthread_cond_destroy(&self.cond)
@@ -239,6 +242,8 @@ cdef void socket_close(socket_t *self, const int32_t *linger_ms) noexcept nogil:
     msg_clear(&self.outgoing)
     host_attend(&self.host)
     wake_all(self)
+    if self.bell != NULL:
+        mailbox_ring(self.bell)
     if not self.is_driven and self.nest.is_adopted:
         io_release(&self.nest)
     socket_leave(self)
@@ -267,6 +272,8 @@ cdef void on_stop(void *arg) noexcept nogil:
     cdef socket_t *self = <socket_t *>arg
     zc_swap(&self.is_stopped, 1)
     mailbox_ring(self.host.mailbox)
+    if self.bell != NULL:
+        mailbox_ring(self.bell)
     pthread_cond_broadcast(&self.cond)
 
 
@@ -289,6 +296,8 @@ cdef void socket_leave(socket_t *self) noexcept nogil:
     if self.is_changed:
         self.is_changed = False
         wake_all(self)
+        if self.bell != NULL:
+            bell_look(self)
     if is_done(self):
         monitor_stop(&self.host.monitor)
     if monitor_is_due(&self.host.monitor):
@@ -460,14 +469,22 @@ cdef void stop_driving(socket_t *self) noexcept nogil:
         pthread_cond_broadcast(&self.cond)
     if self.has_fd:
         arm_for_io(self)
+    elif self.bell != NULL and self.nest.is_adopted:
+        # The bell is rung by the I/O thread.
+        io_release(&self.nest)
+        arm_for_io(self)
     elif self.nest.is_adopted:
         self.left_us = zc_now_us()
         io_left(self.nest.io)
 
 
+cdef inline bint may_look(const socket_t *self) noexcept nogil:
+    return not (self.is_driven or self.host.poller.fd < 0 or (self.nest.is_nested and not self.nest.is_adopted))
+
+
 cdef bint socket_look(socket_t *self) noexcept nogil:
     # For calls that must not wait: reads what lies in the kernel, if that is our business now. Whether it looked. UNLOCKS.
-    if self.is_driven or self.host.poller.fd < 0 or (self.nest.is_nested and not self.nest.is_adopted):
+    if not may_look(self):
         return False
     self.is_driven = True
     drive(self, 0)
@@ -589,7 +606,7 @@ cdef int socket_set(socket_t *self, int32_t option, const void *at, size_t size)
     return rc
 
 
-cdef int events_of(socket_t *self) noexcept nogil:
+cdef int socket_ready(socket_t *self) noexcept nogil:
     cdef bint has_rest = self.incoming_next < self.incoming.count
     cdef int events = 0
     if has_rest or self.pattern.ops.is_readable(&self.pattern):
@@ -608,17 +625,29 @@ cdef int put_int(void *at, size_t *size, int32_t value) noexcept nogil:
     return 0
 
 
+cdef int open_bell(socket_t *self) noexcept nogil:
+    cdef int rc = on_open(self)
+    if rc == 0:
+        rc = bell_open(self)
+    if rc == 0 and not self.is_driven and self.nest.is_adopted:
+        io_release(&self.nest)
+        arm_for_io(self)
+    return rc
+
+
 cdef int give_fd(socket_t *self, void *at, size_t *size) noexcept nogil:
-    # ZMQ_FD: the poll set itself. From now on whoever waits for it drives the socket, through EVENTS, send and recv; the
-    # I/O thread would take the events away from under them.
-    cdef int rc = host_open(&self.host)
+    cdef int rc = 0
+    if self.bell == NULL and not self.has_fd:
+        rc = open_bell(self)
+    if rc == -EMTHREAD:
+        # Only inproc works without I/O threads, and posts make the poll set readable.
+        rc = host_open(&self.host)
+        self.has_fd = rc == 0
+        if rc == 0 and not self.is_driven:
+            arm_for_io(self)
     if rc != 0:
         return rc
-    self.has_fd = True
-    io_adopt(&self.nest)
-    if not self.is_driven:
-        arm_for_io(self)
-    return put_int(at, size, self.host.poller.fd)
+    return put_int(at, size, self.bell.fd if self.bell != NULL else self.host.poller.fd)
 
 
 cdef int get_own(socket_t *self, int32_t option, void *at, size_t *size) noexcept nogil:
@@ -627,9 +656,10 @@ cdef int get_own(socket_t *self, int32_t option, void *at, size_t *size) noexcep
     if option == OPTION_RCVMORE:
         return put_int(at, size, self.has_more)
     if option == OPTION_EVENTS:
-        events = events_of(self)
+        events = socket_ready(self)
         if not events & SOCKET_POLLIN and socket_look(self):
-            events = events_of(self)
+            events = socket_ready(self)
+        bell_told(self, events)
         host_attend(&self.host)
         return put_int(at, size, events)
     if option == OPTION_FD:
@@ -656,14 +686,28 @@ cdef int socket_get(socket_t *self, int32_t option, void *at, size_t *size) noex
     return rc
 
 
+cdef int socket_events_quick(socket_t *self) noexcept nogil:
+    cdef int rc = -EAGAIN
+    if pthread_mutex_trylock(&self.host.lock) != 0:
+        return rc
+    if not mailbox_has(self.host.mailbox) and socket_check(self) == 0:
+        rc = socket_ready(self)
+        if host_needs_attention(&self.host) or (not rc & SOCKET_POLLIN and may_look(self)):
+            rc = -EAGAIN
+        else:
+            bell_told(self, rc)
+    socket_leave(self)
+    return rc
+
+
 # --- for _poll ---------------------------------------------------------------------------------------------------------------
 
 cdef int socket_events(socket_t *self, int wanted, bint may_look) noexcept nogil:
     cdef int rc = socket_enter(self)
     if rc == 0:
-        rc = wanted & events_of(self)
+        rc = wanted & socket_ready(self)
         if rc == 0 and may_look and socket_look(self):
-            rc = wanted & events_of(self)
+            rc = wanted & socket_ready(self)
         host_attend(&self.host)
     socket_leave(self)
     return rc
@@ -684,7 +728,7 @@ cdef int socket_sit(socket_t *self, int wanted, bint *is_seated, bint *may_sleep
             else:
                 self.is_asleep = True
         # Between the first look and now something may have come.
-        if wanted & events_of(self):
+        if wanted & socket_ready(self):
             may_sleep[0] = False
     socket_leave(self)
     return rc

@@ -11,6 +11,7 @@ from zmqcore._socket cimport (
     SOCKET_DONTWAIT, SOCKET_SNDMORE, socket_check, socket_enter, socket_leave, socket_look, socket_t, socket_take_posts,
     socket_wait,
 )
+from zmqcore._socket_bell cimport bell_told, bell_used
 from zmqcore._sys cimport (
     EAGAIN, EFSM, EINTR, ENOMEM, ENOTSUP, pthread_mutex_lock, pthread_mutex_trylock, zc_load, zc_now_us,
 )
@@ -68,6 +69,7 @@ cdef int wait_or_look(socket_t *self, uint64_t due_us, bint *has_looked) noexcep
     # What to do when an attempt said -EAGAIN. 0: try again; -EAGAIN: that is final; -EINTR, -ETERM, -ENOTSOCK. UNLOCKS.
     cdef int rc
     if due_us == 1:
+        bell_told(self, 0)
         if has_looked[0] or not socket_look(self):
             return -EAGAIN
         has_looked[0] = True
@@ -256,6 +258,7 @@ cdef int socket_recv_body(socket_t *self, uint8_t *at, size_t room, size_t *size
             and self.pattern.ops.recv_body(&self.pattern, at, room, size) == 0):
         self.sends_in_row = 0
         self.has_more = False
+        bell_used(self)
         rc = 1 if host_needs_attention(&self.host) else 0
     socket_leave(self)
     return rc
@@ -299,6 +302,7 @@ cdef int hand_out(socket_t *self, msg_t *msg, bint is_whole, bint *has_more) noe
             self.incoming_next += 1
             if not is_whole:
                 break
+    bell_used(self)
     self.has_more = self.incoming_next < self.incoming.count
     has_more[0] = self.has_more
     if not self.has_more:
