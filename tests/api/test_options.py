@@ -141,6 +141,8 @@ def test_default(zmq: ModuleType, context: Any, row: Row) -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_what_is_set_is_read(zmq: ModuleType, context: Any, row: Row) -> None:
+    if row.name.startswith("CURVE"):
+        pytest.importorskip("nacl")
     option = getattr(zmq, row.name)
     with context.socket(getattr(zmq, row.kind)) as socket:
         for value in row.good:
@@ -217,6 +219,7 @@ KEY = b"rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"
 
 @pytest.mark.parametrize("name", CURVE_KEYS)
 def test_curve_keys(zmq: ModuleType, context: Any, name: str) -> None:
+    pytest.importorskip("nacl")
     option = getattr(zmq, name)
     with context.socket(zmq.DEALER) as socket:
         socket.set(option, KEY)
@@ -231,6 +234,7 @@ def test_curve_keys(zmq: ModuleType, context: Any, name: str) -> None:
 @pytest.mark.parametrize("name", CURVE_KEYS)
 def test_curve_keys_can_be_read(core_sockets: Sockets, name: str) -> None:
     """pyzmq reads them into a buffer of a size that libzmq refuses."""
+    pytest.importorskip("nacl")
     socket = core_sockets("DEALER")
     option = getattr(core_sockets.zmq, name)
     socket.set(option, KEY)
