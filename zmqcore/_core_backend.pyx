@@ -398,7 +398,7 @@ cdef class Socket:
     @property
     def closed(self):
         """Whether it has been closed, here or through another handle."""
-        return self._core is None or self._core._is_closed
+        return self._core is None or bool(self._core._is_closed)
 
     @property
     def _closed(self):
