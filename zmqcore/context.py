@@ -38,7 +38,7 @@ class Context(_core.Context):
     _instance_lock = threading.RLock()
     # Options that sockets made later start with.
     sockopts: dict[int, Any]
-    # Open sockets by id. Each access is one dict operation (also copy()), so threads and __del__ need no lock.
+    # Open sockets by id. Each access is one dict operation, or is tried again, so threads and __del__ need no lock.
     _sockets: dict[int, weakref.ref[Socket]]
 
     def __init__(self, io_threads: int = 1) -> None:
@@ -55,7 +55,7 @@ class Context(_core.Context):
         # Termination waits for LINGER: neither the end of the process nor a forked child may hang on it.
         if self._pid == _getpid() and not self.closed and not _is_finalizing():
             warnings.warn(f"{self!r} was never terminated", ResourceWarning, stacklevel=2, source=self)
-            if any(reference() is None for reference in self._sockets.copy().values()):
+            if any(reference() is None for reference in self._references()):
                 # A socket is collected together with this context, and term() would wait for it: it is closed later.
                 self.shutdown()
             else:
@@ -122,8 +122,15 @@ class Context(_core.Context):
     def _forget(self, closed: Socket) -> None:
         self._sockets.pop(id(closed), None)
 
+    def _references(self) -> list[weakref.ref[Socket]]:
+        while True:
+            try:
+                return list(self._sockets.values())
+            except RuntimeError:
+                continue  # a socket was made, closed or collected meanwhile; dict.copy() may even come out damaged then
+
     def _open_sockets(self) -> list[Socket]:
-        found = [reference() for reference in self._sockets.copy().values()]
+        found = [reference() for reference in self._references()]
         return [socket for socket in found if socket is not None and not socket.closed]
 
     def destroy(self, linger: int | None = None) -> None:
