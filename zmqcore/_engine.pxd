@@ -4,19 +4,19 @@
 # Memory: the host owns its engines; one that is finished lies in host.dead until host_bury, because a turn of the
 #         reactor or a thread inside a system call may still point to it.
 # Upward: host_ops_t, filled in by the socket. Callbacks run under the lock and must not unlock.
-# Invariants (engine_check in debug builds)
+# Invariants
 #   E1  fd >= 0 exactly in the states CONNECTING to ACTIVE (and until a system call on it has returned: is_ending); it is
 #       the engine's own unless lookup is set
 #   E2  at most one thread reads the fd (is_reading) and at most one writes it (is_writing)
 #   E3  the fd is closed only while neither is set
 #   E4  in ACTIVE and only there messages move between fd and pipes
 #   E5  an engine that is stalled at the high-water mark asks for input once more at most: a blocked engine costs no CPU
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from zmqcore._curve cimport curve_t
 from zmqcore._handshake cimport handshake_t
 from zmqcore._link cimport link_t
 from zmqcore._lookup cimport lookup_t
-from zmqcore._message cimport msg_t, part_t, store_t
+from zmqcore._message cimport msg_t, store_t
 from zmqcore._metadata cimport metadata_t
 from zmqcore._monitor cimport monitor_t
 from zmqcore._options cimport options_t
@@ -169,12 +169,10 @@ cdef engine_t *engine_new_linked(host_t *host, link_t *link, int side, void *end
 # First attempt; the rest follows by itself. UNLOCKS.
 cdef void engine_connect(engine_t *self) noexcept nogil
 # Ends it: at once when linger_ms is 0 or nothing is queued, else when the output is gone or linger_ms (-1: never) is over.
-# Unread input is dropped. host_ops_t.closed is called at the end, not before engine_end returns... see is_lingering.
+# Unread input is dropped. host_ops_t.closed is called at the end, which may be inside this call.
 cdef void engine_end_after(engine_t *self, int32_t linger_ms) noexcept nogil
 # The peer broke the protocol in a way that only the pattern sees (a malformed reply).
 cdef void engine_fail(engine_t *self) noexcept nogil
-# Closes the connection, which counts as lost (a connector tries again).
-cdef void engine_drop(engine_t *self) noexcept nogil
 # The pattern has no more use for a closed engine.
 cdef void engine_release(engine_t *self) noexcept nogil
 # The mailbox brought a post of this engine's link: inproc, or that to a ZAP handler.

@@ -509,13 +509,6 @@ cdef void engine_fail(engine_t *self) noexcept nogil:
         engine_stop(self, END_FAILED)
 
 
-cdef void engine_drop(engine_t *self) noexcept nogil:
-    if self.link == NULL:
-        engine_stop(self, END_LOST)
-    else:
-        engine_end_after(self, 0)
-
-
 # --- readiness ----------------------------------------------------------------------------------------------------------------
 
 cdef void engine_update_watch(engine_t *self) noexcept nogil:

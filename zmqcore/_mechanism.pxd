@@ -8,7 +8,7 @@
 #   M2  state is MECHANISM_DONE only when the own last command was handed out and the peer's last one was accepted
 #   M3  in the state ASKING nothing is stepped or sent: it ends with mechanism_vouched, mechanism_refused or mechanism_fail
 #   M4  DONE is not reached by a connection that has to be vouched for (security_asks), unless it was
-from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from zmqcore._options cimport options_t
 from zmqcore._security cimport security_t
 from zmqcore._zmtp cimport slice_t

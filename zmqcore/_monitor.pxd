@@ -9,7 +9,7 @@
 #   V2  wanted is 0 while there is no target
 #   V3  count <= MONITOR_RECORDS_MAX, not counting those that are last, which are never lost
 #   V4  is_sending is set by one thread at a time: records get to their target in order
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint32_t
 from zmqcore._message cimport msg_t
 
 cdef enum:

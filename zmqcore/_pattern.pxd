@@ -84,10 +84,7 @@ cdef void pattern_detach(pattern_t *self, engine_t *engine, bint keeps_input) no
 
 # --- building stones for the types ----------------------------------------------------------------------------------------
 
-cdef void in_queue_push(pattern_t *self, engine_t *engine) noexcept nogil
-cdef void in_queue_remove(pattern_t *self, engine_t *engine) noexcept nogil
 cdef void out_queue_push(pattern_t *self, engine_t *engine) noexcept nogil
-cdef void out_queue_remove(pattern_t *self, engine_t *engine) noexcept nogil
 
 # Fair queue: one whole message of the next engine, which then goes to the end. 0; -EAGAIN; -ENOMEM.
 cdef int fair_recv(pattern_t *self, msg_t *msg) noexcept nogil

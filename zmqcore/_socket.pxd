@@ -69,7 +69,6 @@ cdef enum:
 
 # 0; -EINVAL no such type; -ETERM; -EMFILE; -ENOMEM.
 cdef int socket_new(context_t *context, int32_t type, socket_t **out) noexcept nogil
-cdef void socket_ref(socket_t *self) noexcept nogil
 cdef void socket_unref(socket_t *self) noexcept nogil
 # Ends it as zmq_close(3) does: at once for the caller, LINGER (or *linger_ms, unless NULL) in the background. Idempotent.
 cdef void socket_close(socket_t *self, const int32_t *linger_ms) noexcept nogil

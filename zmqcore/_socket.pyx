@@ -187,10 +187,6 @@ cdef int socket_new(context_t *context, int32_t type, socket_t **out) noexcept n
     return 0
 
 
-cdef void socket_ref(socket_t *self) noexcept nogil:
-    zc_add(&self.refs, 1)
-
-
 cdef void socket_unref(socket_t *self) noexcept nogil:
     if zc_add(&self.refs, -1) != 0:
         return

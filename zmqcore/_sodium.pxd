@@ -2,7 +2,7 @@
 # Lock:   none: the table is filled at most once, with the GIL held, before any socket can be told to use CURVE.
 # Memory: the caller's.
 # Source: RFC 26; NaCl's crypto_box, whose buffers begin with zero bytes: 32 in front of a plaintext, 16 in front of a box.
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint8_t
 
 cdef enum:
     KEY_BYTES = 32

@@ -1,7 +1,7 @@
 # zmqcore/_sys.pxd -- the platform: externs, atomics, clock, byte order (floor 0).
 # Nothing here is written by us but the few static inlines; everything below _core imports from here
 # what it needs of libc, pthread and Linux, so that no other file names a system header.
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef extern from * nogil:
     """
@@ -88,10 +88,10 @@ cdef extern from * nogil:
 cdef extern from "<errno.h>" nogil:
     int errno
     enum:
-        EAGAIN, EINTR, EINVAL, ENOMEM, ENOENT, ENODEV, EMFILE, ENFILE, EFAULT, EPIPE, EPROTO
+        EAGAIN, EINTR, EINVAL, ENOMEM, ENOENT, ENODEV, EMFILE, EFAULT, EPIPE, EPROTO
         ENOTSUP, EPROTONOSUPPORT, EADDRINUSE, EADDRNOTAVAIL, ECONNREFUSED, EINPROGRESS, ENOTSOCK
         EHOSTUNREACH, ENAMETOOLONG, EAFNOSUPPORT, ECONNRESET, ECONNABORTED, ETIMEDOUT, ENOBUFS
-        ENOTCONN, EMSGSIZE, ENETDOWN, ENETUNREACH, EBADF, EWOULDBLOCK, EISCONN, ENOSYS, EPERM, EACCES
+        EMSGSIZE, ENETDOWN, ENETUNREACH, EPERM, EACCES
 
 # ZeroMQ's own numbers (zmq.h); ZMQ_HAUSNUMERO is 156384712.
 cdef enum:
@@ -107,7 +107,6 @@ cdef extern from "<string.h>" nogil:
     int memcmp(const void *a, const void *b, size_t size)
     size_t strlen(const char *text)
     char *strchr(const char *text, int c)
-    char *strrchr(const char *text, int c)
     int strcmp(const char *a, const char *b)
     int strncmp(const char *a, const char *b, size_t size)
     char *strstr(const char *text, const char *part)
@@ -138,13 +137,10 @@ cdef extern from "<pthread.h>" nogil:
     int pthread_cond_init(pthread_cond_t *self, pthread_condattr_t *attr)
     int pthread_atfork(void (*prepare)() noexcept nogil, void (*parent)() noexcept nogil, void (*child)() noexcept nogil)
     int pthread_cond_destroy(pthread_cond_t *self)
-    int pthread_cond_wait(pthread_cond_t *self, pthread_mutex_t *lock)
     int pthread_cond_broadcast(pthread_cond_t *self)
     int pthread_create(pthread_t *thread, void *attr, void *(*start)(void *) noexcept nogil, void *arg)
     int pthread_join(pthread_t thread, void **result)
     int pthread_detach(pthread_t thread)
-    pthread_t pthread_self()
-    int pthread_equal(pthread_t a, pthread_t b)
 
 cdef extern from * nogil:
     """
@@ -224,8 +220,6 @@ cdef extern from "<sys/uio.h>" nogil:
     struct iovec:
         void *iov_base
         size_t iov_len
-    ssize_t readv(int fd, const iovec *vec, int count)
-    ssize_t writev(int fd, const iovec *vec, int count)
 
 cdef extern from "<sys/socket.h>" nogil:
     struct msghdr:
@@ -244,4 +238,4 @@ cdef extern from "<poll.h>" nogil:
         short revents
     int poll(pollfd *fds, unsigned long count, int timeout_ms)
     enum:
-        POLLIN, POLLOUT, POLLERR, POLLHUP, POLLPRI, POLLNVAL
+        POLLIN, POLLOUT, POLLPRI
