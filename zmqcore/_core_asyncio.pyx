@@ -5,10 +5,10 @@
 # gather, wait_for, callbacks) finds the methods of a future that is done. It belongs to no loop: callbacks run in the one
 # that is running. Only zmqcore.asyncio imports this module: other programs do not load asyncio.
 import cython
-from libc.stdint cimport int32_t, uint32_t
+from libc.stdint cimport int32_t
 from zmqcore._core cimport Socket
 from zmqcore._errno cimport check
-from zmqcore._frame cimport SHARE_NONE, push_data, take_part
+from zmqcore._frame cimport SHARE_NONE, push_data, push_parts, take_part, take_parts
 from zmqcore._limits cimport READY_RUN_MAX
 from zmqcore._message cimport msg_fini, msg_init, msg_t
 from zmqcore._socket cimport SOCKET_SNDMORE, socket_sit, socket_stand, socket_t
@@ -161,8 +161,7 @@ def send_ready(Socket socket not None, data, int flags, bint is_whole):
     msg_init(&msg)
     try:
         if is_whole:
-            for part in data:
-                push_data(&msg, part, flags & SOCKET_SNDMORE, <size_t>SHARE_NONE, None)
+            push_parts(&msg, data, flags & SOCKET_SNDMORE)
         else:
             push_data(&msg, data, flags & SOCKET_SNDMORE, <size_t>SHARE_NONE, None)
         if not flags & SOCKET_SNDMORE:
@@ -189,7 +188,6 @@ def recv_ready(Socket socket not None, bint is_whole, bint copy):
     cdef msg_t msg
     cdef bint more = False
     cdef Ready made
-    cdef uint32_t i
     cdef int rc
     msg_init(&msg)
     try:
@@ -204,7 +202,7 @@ def recv_ready(Socket socket not None, bint is_whole, bint copy):
             with nogil:
                 socket_attend(at)
         if is_whole:
-            made = counted([take_part(&msg, i, copy, i + 1 < msg.count) for i in range(msg.count)])
+            made = counted(take_parts(&msg, copy))
         else:
             made = counted(take_part(&msg, 0, copy, more))
     finally:
@@ -222,8 +220,7 @@ def unrecv(Socket socket not None, list parts not None, bint is_begun):
     cdef int rc
     msg_init(&msg)
     try:
-        for part in parts:
-            push_data(&msg, part, True, <size_t>SHARE_NONE, None)
+        push_parts(&msg, parts, True)
         with nogil:
             rc = socket_unrecv(at, &msg, is_begun)
         if rc == -EAGAIN:

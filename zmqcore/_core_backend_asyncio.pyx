@@ -5,7 +5,7 @@
 # done here. Whatever else may be -- it has to wait, an error, unusual arguments -- is left to pyzmq's own method.
 from libc.stdint cimport uint32_t
 from zmqcore._core_backend cimport Socket, frame_of
-from zmqcore._frame cimport SHARE_NONE, push_data, take_part
+from zmqcore._frame cimport SHARE_NONE, push_data, push_parts, take_part
 from zmqcore._message cimport msg_fini, msg_init, msg_t
 from zmqcore._socket cimport SOCKET_SNDMORE, socket_t
 from zmqcore._socket_messages cimport socket_attend, socket_recv_quick, socket_send_quick
@@ -78,8 +78,7 @@ cdef bint send_quick(self, object data, bint is_whole) except -1:
     msg_init(&msg)
     try:
         if is_whole:
-            for part in data:
-                push_data(&msg, part, False, <size_t>SHARE_NONE, None)
+            push_parts(&msg, data, False)
         else:
             push_data(&msg, data, False, <size_t>SHARE_NONE, None)
         if msg.count == 0:

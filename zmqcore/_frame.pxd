@@ -1,4 +1,4 @@
-# zmqcore/_frame.pxd -- messages from and to Python objects (floor 9, a half of _core). Needs the GIL.
+# zmqcore/_frame.pxd -- messages from and to Python objects (floor 10). Needs the GIL.
 from libc.stdint cimport uint8_t, uint32_t
 from zmqcore._message cimport batch_t, msg_t, store_t
 
@@ -21,6 +21,9 @@ cdef int frame_fill(Frame frame, const uint8_t *at, size_t size, store_t *store,
 # TypeError; MemoryError; BufferError.
 cdef bint push_data(msg_t *msg, object data, bint is_kept, size_t share_bytes, object event) except -1
 
+# Appends each of the parts, as push_data does; all but bytes and Frames is copied.
+cdef int push_parts(msg_t *msg, object parts, bint is_kept) except -1
+
 # Appends a message of one part, or of a list or tuple of them, whose bytes are borrowed as long as the caller has kept.
 cdef int push_message(batch_t *batch, object message, list kept) except -1
 
@@ -30,5 +33,7 @@ cdef enum:
 
 # The part i of msg as bytes, or (not copy) as a Frame that knows whether more parts follow.
 cdef object take_part(msg_t *msg, uint32_t i, bint copy, bint more)
+# All parts of msg.
+cdef list take_parts(msg_t *msg, bint copy)
 # The message i: bytes, or a list of bytes when it has several parts.
 cdef object take_message(batch_t *batch, uint32_t i)

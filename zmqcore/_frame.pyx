@@ -212,10 +212,21 @@ cdef bint push_buffer(msg_t *msg, object data, size_t share_bytes, object event)
     return False
 
 
+cdef int push_parts(msg_t *msg, object parts, bint is_kept) except -1:
+    for part in parts:
+        push_data(msg, part, is_kept, <size_t>SHARE_NONE, None)
+    return 0
+
+
 cdef object take_part(msg_t *msg, uint32_t i, bint copy, bint more):
     if copy:
         return PyBytes_FromStringAndSize(<const char *>msg.parts[i].at, msg.parts[i].size)
     return frame_over(msg.parts[i].at, msg.parts[i].size, msg.parts[i].store, more)
+
+
+cdef list take_parts(msg_t *msg, bint copy):
+    cdef uint32_t i
+    return [take_part(msg, i, copy, i + 1 < msg.count) for i in range(msg.count)]
 
 
 cdef int push_message(batch_t *batch, object message, list kept) except -1:
@@ -224,8 +235,7 @@ cdef int push_message(batch_t *batch, object message, list kept) except -1:
         if not parts:
             raise ValueError("a message needs at least one part")
         kept.append(parts)
-        for part in parts:
-            push_data(&batch.parts, part, False, <size_t>SHARE_NONE, None)
+        push_parts(&batch.parts, parts, False)
     else:
         kept.append(message)
         push_data(&batch.parts, message, False, <size_t>SHARE_NONE, None)
