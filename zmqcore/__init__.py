@@ -7,6 +7,7 @@ without the GIL and is no wrapper of libzmq.
 from __future__ import annotations
 
 from . import constants, errors
+from ._core import IPC_PATH_MAX_LEN
 from ._core_curve import curve_keypair, curve_public, has_curve
 from ._core_proxy import proxy, proxy_steerable
 from ._errno import zmq_errno
@@ -33,9 +34,6 @@ from .tracker import COPY_THRESHOLD, MessageTracker
 __version__ = "0.1.0"
 
 DRAFT_API = False
-
-# Bytes of an ipc path on Linux: sun_path without its final NUL.
-IPC_PATH_MAX_LEN = 107
 
 # pyzmq's names of the module and of the class.
 error = errors

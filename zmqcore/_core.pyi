@@ -7,6 +7,8 @@ from typing_extensions import Buffer, disjoint_base
 from ._frame import Frame
 from .tracker import MessageTracker
 
+IPC_PATH_MAX_LEN: int
+
 @disjoint_base
 class Context:
     def __init__(self, io_threads: int = 1) -> None: ...

@@ -1,6 +1,6 @@
-# zmqcore/_core.pyx -- the Python face: arguments in, exceptions out (floor 9).
+# zmqcore/_core.pyx -- the Python face: arguments in, exceptions out (floor 11).
 #
-# The only module below the .py files that knows Python objects, exceptions and the GIL. Every call that may wait or makes a
+# With _errno, _pin, _frame and its own halves the only module that knows Python objects, exceptions and the GIL. Every call that may wait or makes a
 # system call releases the GIL, comes back to run signal handlers (-EINTR) and then goes on with the same deadline.
 # Nobody ever waits for the GIL with a socket lock held; waiting for a socket lock with the GIL held would be allowed.
 cimport cython
@@ -14,7 +14,7 @@ from zmqcore._context cimport (
 )
 from zmqcore._core_curve cimport need_curve
 from zmqcore._errno cimport check, fail
-from zmqcore._frame cimport SHARE_NONE, Frame, push_data, push_message, take_message, take_part
+from zmqcore._frame cimport SHARE_NONE, Frame, push_data, push_message, take_message, take_part, take_parts
 from zmqcore._limits cimport SMALL_BYTES
 from zmqcore._message cimport batch_fini, batch_init, batch_t, msg_fini, msg_init, msg_t
 from zmqcore._monitor cimport EVENT_ALL
@@ -37,8 +37,11 @@ from zmqcore._stats cimport peer_stats_t, peer_stats_table, socket_stats, stat_t
 from zmqcore._sys cimport (
     EAGAIN, EFAULT, EINTR, EINVAL, ENOTSOCK, calloc, free, memcpy, pthread_atfork, zc_load, zc_now_us, zc_store,
 )
+from zmqcore._sys_net cimport IPC_PATH_BYTES_MAX
 
 from zmqcore import tracker as _tracker
+
+IPC_PATH_MAX_LEN = IPC_PATH_BYTES_MAX
 
 
 # How often this process has been forked from the one where Python began. What was made before belongs to the parent: its locks may
@@ -598,7 +601,7 @@ cdef class Socket:
         msg_init(&msg)
         try:
             self.recv_msg(&msg, bits, True, &more)
-            return [take_part(&msg, i, copy, i + 1 < msg.count) for i in range(msg.count)]
+            return take_parts(&msg, copy)
         finally:
             msg_fini(&msg)
 

@@ -6,8 +6,6 @@ from typing_extensions import Buffer, Self, disjoint_base
 
 from . import _core, _frame
 
-IPC_PATH_MAX_LEN: int
-
 @disjoint_base
 class Context:
     closed: bool

@@ -19,7 +19,8 @@ from zmqcore._frame cimport Frame as CoreFrame
 from zmqcore._limits cimport SMALL_BYTES
 from zmqcore._message cimport msg_fini, msg_init, msg_t, store_ref, store_t
 from zmqcore._options cimport (
-    OPTION_BYTES, OPTION_EVENTS, OPTION_FD, OPTION_KEY, OPTION_RCVMORE, OPTION_STRING, options_kind,
+    OPTION_BYTES, OPTION_EVENTS, OPTION_FD, OPTION_KEY, OPTION_RCVMORE, OPTION_RCVTIMEO, OPTION_SNDTIMEO, OPTION_STRING,
+    options_kind,
 )
 from zmqcore._pin cimport pin_buffer, pins_look, pins_waiting
 from zmqcore._poll cimport poll_item_t
@@ -29,6 +30,7 @@ from zmqcore._socket cimport (
 )
 from zmqcore._socket_messages cimport socket_attend, socket_recv_body, socket_send_body
 from zmqcore._sys cimport EAGAIN, EFAULT, EINTR, EINVAL, ENAMETOOLONG, ENOENT, ENOMEM, ENOTSOCK, ETERM, calloc, free
+from zmqcore._sys_net cimport IPC_PATH_BYTES_MAX
 
 import weakref
 
@@ -36,8 +38,6 @@ from zmqcore.errors import ZMQError as CoreError
 from zmqcore.tracker import Released
 
 cdef enum:
-    OPTION_RCVTIMEO = 27
-    OPTION_SNDTIMEO = 28
     MESSAGE_MORE = 1
     MESSAGE_SHARED = 3
 
@@ -425,7 +425,7 @@ cdef class Socket:
         cdef int rc = self.endpoint_call(socket_bind, addr)
         if rc == -ENAMETOOLONG or rc == -ENOENT:
             path = endpoint_text(addr).decode(errors="replace").partition("://")[2]
-            reason = f" (at most {IPC_PATH_MAX_LEN} bytes)" if rc == -ENAMETOOLONG else ""
+            reason = f" (at most {IPC_PATH_BYTES_MAX} bytes)" if rc == -ENAMETOOLONG else ""
             error = error_for(-rc)
             note(rc)
             raise type(error)(-rc, f'{error.strerror}{reason}: ipc path "{path}"')
@@ -670,7 +670,3 @@ def zmq_poll(sockets, long timeout=-1):
         return [(targets[i], table[i].revents) for i in range(count) if table[i].revents]
     finally:
         free(table)
-
-
-# sun_path without its final NUL.
-IPC_PATH_MAX_LEN = 107

@@ -33,6 +33,8 @@ cdef enum:
     OPTION_LINGER = 17
     OPTION_SNDHWM = 23
     OPTION_RCVHWM = 24
+    OPTION_RCVTIMEO = 27
+    OPTION_SNDTIMEO = 28
     OPTION_LAST_ENDPOINT = 32
     OPTION_MECHANISM = 43
     OPTION_CURVE_SERVER = 47
@@ -134,7 +136,7 @@ cdef struct options_t:
 cdef inline bint options_are_raw(const options_t *self) noexcept nogil:
     return self.type == TYPE_STREAM or self.router_raw
 
-# 0; -ENOMEM never (no allocation). Defaults of the type; ipv6 and blocky come from the context.
+# The defaults of the type; ipv6 and blocky come from the context. Cannot fail.
 cdef void options_init(options_t *self, int32_t type, bint ipv6, bint blocky) noexcept nogil
 cdef void options_fini(options_t *self) noexcept nogil
 

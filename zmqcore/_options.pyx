@@ -582,8 +582,8 @@ cdef void rows_fill_all_types() noexcept nogil:
     row_int(OPTION_SNDHWM, &at.sndhwm, 0, INT32_MAX, 1000)
     row_int(OPTION_RCVHWM, &at.rcvhwm, 0, INT32_MAX, 1000)
     row_int(25, &at.multicast_hops, 1, INT32_MAX, 1)                                # MULTICAST_HOPS
-    row_int(27, &at.rcvtimeo_ms, -1, INT32_MAX, -1)                                 # RCVTIMEO
-    row_int(28, &at.sndtimeo_ms, -1, INT32_MAX, -1)                                 # SNDTIMEO
+    row_int(OPTION_RCVTIMEO, &at.rcvtimeo_ms, -1, INT32_MAX, -1)
+    row_int(OPTION_SNDTIMEO, &at.sndtimeo_ms, -1, INT32_MAX, -1)
     row = row_int(31, NULL, 0, 1, 0)                                                # IPV4ONLY
     row.stored = STORED_NOWHERE
     row.set = set_ipv4only

@@ -1,5 +1,5 @@
 # zmqcore/_sys_net.pxd -- the platform's network: addresses, resolver, socket options (floor 0, externs only).
-# For _transport, _filter and the texts of _options. All that differs between systems (accept4, close-on-exec at birth, abstract
+# For _transport, _filter and the texts of _options; the face takes a bound from here. All that differs between systems (accept4, close-on-exec at birth, abstract
 # options) is behind these static inlines, so a port touches this file and not its user.
 # Errors: negative errno. An option that the system lacks is skipped, as libzmq skips it.
 from libc.stddef cimport size_t
@@ -261,6 +261,8 @@ cdef extern from * nogil:
         return 0;
     }
 
+    #define IPC_PATH_BYTES_MAX (sizeof ((struct sockaddr_un *)NULL)->sun_path - 1u)
+
     static inline int net_bind(int fd, const net_address_t *address) {
         return bind(fd, &address->at.any, address->bytes) < 0 ? -errno : 0;
     }
@@ -435,4 +437,5 @@ cdef extern from * nogil:
         AF_INET, AF_INET6, AF_UNIX
         SOL_SOCKET, SO_REUSEADDR, SO_SNDBUF, SO_RCVBUF, SO_KEEPALIVE
         IPPROTO_IP, IP_TOS, IPPROTO_IPV6, IPV6_V6ONLY, NET_IPV6_TCLASS
+        IPC_PATH_BYTES_MAX          # sun_path without its final NUL
         IPPROTO_TCP, TCP_NODELAY, NET_TCP_KEEPIDLE, NET_TCP_KEEPCNT, NET_TCP_KEEPINTVL, NET_TCP_USER_TIMEOUT

@@ -2,8 +2,8 @@
 # inproc has no fd: its names are kept by _context; transport_parse only recognises it.
 # Lock:   none. Thread: any; transport_connect and transport_listen may block in the resolver when a host name is given.
 # Memory: addresses are plain values; fds belong to the caller from the return on.
-# Errors: negative errno, as libzmq's bind and connect report them (patterns.md, section 9).
-from libc.stdint cimport int32_t, uint8_t
+# Errors: negative errno, as libzmq's bind and connect report them (zmq_bind(3), zmq_connect(3)).
+from libc.stdint cimport int32_t
 
 cdef enum transport_kind:
     TRANSPORT_TCP = 1
@@ -12,7 +12,6 @@ cdef enum transport_kind:
 
 cdef enum:
     ENDPOINT_BYTES_MAX = 1024   # with the final NUL
-    IPC_PATH_BYTES_MAX = 107    # sun_path without the final NUL
 
 # Options of the socket that touch its fds; numbers as in zmq_setsockopt(3).
 cdef struct transport_options_t:

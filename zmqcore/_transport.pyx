@@ -17,7 +17,7 @@ from zmqcore._sys cimport (
     close, memcmp, memcpy, memset, snprintf, strchr, strcmp, strlen,
 )
 from zmqcore._sys_net cimport (
-    AF_INET, AF_INET6, AF_UNIX, IP_TOS, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPV6_V6ONLY, NET_IPV6_TCLASS,
+    AF_INET, AF_INET6, AF_UNIX, IP_TOS, IPC_PATH_BYTES_MAX, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPV6_V6ONLY, NET_IPV6_TCLASS,
     NET_TCP_KEEPCNT, NET_TCP_KEEPIDLE, NET_TCP_KEEPINTVL, NET_TCP_USER_TIMEOUT, SO_KEEPALIVE, SO_RCVBUF, SO_REUSEADDR,
     SO_SNDBUF, SOL_SOCKET, TCP_NODELAY,
     net_accept, net_accept_passed, net_address_any, net_address_equal, net_address_family, net_address_host,

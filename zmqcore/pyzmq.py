@@ -5,22 +5,26 @@ Nothing here imports zmq before it is needed: while pyzmq imports this module it
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import zmqcore
 
 from . import _core_backend
-from ._core_backend import IPC_PATH_MAX_LEN, Context, Frame, core_socket, error_for, translated, zmq_poll
+from ._core import IPC_PATH_MAX_LEN
+from ._core_backend import Context, Frame, core_socket, translated, zmq_poll
 from ._core_backend_asyncio import hasten
 from ._core_proxy import ProxyLoop
 from ._errno import zmq_errno
-from .constants import ZMQ_VERSION, Errno, PollEvent, SocketType
+from .constants import ZMQ_VERSION, PollEvent, SocketType
 from .errors import ZMQError, strerror
 
 PYZMQ_DRAFT_API = False
 
 # pyzmq's two names of the class.
 Message = Frame
+
+Result = TypeVar("Result")
 
 
 class Socket(_core_backend.Socket):
@@ -46,10 +50,7 @@ def has(capability: str) -> bool:
 
 def curve_keypair() -> tuple[bytes, bytes]:
     """A new CURVE key pair, public and secret, in Z85; ENOTSUP without CURVE."""
-    make: Any = getattr(zmqcore, "curve_keypair", None)
-    if make is None:
-        raise error_for(Errno.ENOTSUP)
-    return _translating(make)  # type: ignore[no-any-return]
+    return _translating(zmqcore.curve_keypair)
 
 
 def curve_public(secret_key: str | bytes) -> bytes:
@@ -57,13 +58,10 @@ def curve_public(secret_key: str | bytes) -> bytes:
     secret = secret_key.encode() if isinstance(secret_key, str) else secret_key
     if len(secret) != 40:
         raise ValueError("a secret key is 40 bytes of Z85")
-    derive: Any = getattr(zmqcore, "curve_public", None)
-    if derive is None:
-        raise error_for(Errno.ENOTSUP)
-    return _translating(derive, secret)  # type: ignore[no-any-return]
+    return _translating(zmqcore.curve_public, secret)
 
 
-def _translating(call: Any, *args: Any) -> Any:
+def _translating(call: Callable[..., Result], *args: Any) -> Result:
     try:
         return call(*args)
     except ZMQError as error:
