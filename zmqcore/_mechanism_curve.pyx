@@ -98,6 +98,30 @@ cdef void write_counter(curve_keys_t *keys, uint8_t *at) noexcept nogil:
     zc_put_be64(at, keys.sent_counter)
 
 
+# Opens a counter with a box behind it, which end a command, into memory that plain_free wipes. 0; else the mechanism has failed.
+cdef int counted_open(mechanism_t *self, const char *text, const uint8_t *at, size_t size, uint8_t **plain,
+                      size_t *plain_bytes) noexcept nogil:
+    cdef uint8_t nonce[NONCE_BYTES]
+    cdef int rc
+    plain[0] = <uint8_t *>malloc(size)
+    if plain[0] == NULL:
+        mechanism_fail(self, FAILURE_SILENT, 0)
+        return -ENOMEM
+    plain_bytes[0] = size - COUNTER_BYTES - MAC_BYTES
+    self.keys.received_counter = zc_be64(at)
+    counter_nonce(text, at, nonce)
+    rc = sodium_open(self.keys.key, nonce, at + COUNTER_BYTES, size - COUNTER_BYTES, plain[0])
+    if rc != 0:
+        mechanism_fail(self, FAILURE_PROTOCOL, ERROR_CRYPTOGRAPHIC)
+        free(plain[0])
+    return rc
+
+
+cdef void plain_free(uint8_t *plain, size_t size) noexcept nogil:
+    zc_wipe(plain, size)
+    free(plain)
+
+
 # --- the client's commands ---------------------------------------------------------------------------------------
 
 cdef int hello_make(mechanism_t *self, uint8_t *body) noexcept nogil:
@@ -196,14 +220,12 @@ cdef int initiate_make(mechanism_t *self, uint8_t *body) noexcept nogil:
         write_counter(keys, body + INITIATE_COUNTER)
         counter_nonce("CurveZMQINITIATE", body + INITIATE_COUNTER, nonce)
         rc = sodium_seal(keys.key, nonce, plain, size, body + INITIATE_BOX)
-    zc_wipe(plain, size)
-    free(plain)
+    plain_free(plain, size)
     return rc
 
 
 cdef int initiate_open(mechanism_t *self, const uint8_t *body, size_t size) noexcept nogil:
     cdef curve_keys_t *keys = self.keys
-    cdef uint8_t nonce[NONCE_BYTES]
     cdef uint8_t *plain
     cdef size_t plain_bytes
     cdef int rc
@@ -212,24 +234,15 @@ cdef int initiate_open(mechanism_t *self, const uint8_t *body, size_t size) noex
     # This connection remembers C' and s', which the cookie is for: there is nothing in it to be read.
     if memcmp(body + INITIATE_COOKIE, keys.cookie, COOKIE_BYTES) != 0:
         return mechanism_fail(self, FAILURE_PROTOCOL, ERROR_CRYPTOGRAPHIC)
-    plain_bytes = size - INITIATE_BOX - MAC_BYTES
-    plain = <uint8_t *>malloc(plain_bytes)
-    if plain == NULL:
-        mechanism_fail(self, FAILURE_SILENT, 0)
-        return -ENOMEM
-    keys.received_counter = zc_be64(body + INITIATE_COUNTER)
-    counter_nonce("CurveZMQINITIATE", body + INITIATE_COUNTER, nonce)
-    rc = sodium_open(keys.key, nonce, body + INITIATE_BOX, size - INITIATE_BOX, plain)
+    rc = counted_open(self, "CurveZMQINITIATE", body + INITIATE_COUNTER, size - INITIATE_COUNTER, &plain, &plain_bytes)
     if rc != 0:
-        mechanism_fail(self, FAILURE_PROTOCOL, ERROR_CRYPTOGRAPHIC)
-    else:
-        rc = vouch_open(self, plain)
+        return rc
+    rc = vouch_open(self, plain)
     if rc == 0:
         rc = mechanism_take_properties(self, plain + INITIATE_PROPERTIES, plain_bytes - INITIATE_PROPERTIES)
         if rc != 0:
             mechanism_fail(self, FAILURE_SILENT, 0)
-    zc_wipe(plain, plain_bytes)
-    free(plain)
+    plain_free(plain, plain_bytes)
     if rc == 0:
         self.credentials[0].at = keys.peer_permanent
         self.credentials[0].size = KEY_BYTES
@@ -313,26 +326,18 @@ cdef int ready_make(mechanism_t *self, uint8_t *body) noexcept nogil:
 
 
 cdef int ready_open(mechanism_t *self, const uint8_t *body, size_t size) noexcept nogil:
-    cdef curve_keys_t *keys = self.keys
-    cdef uint8_t nonce[NONCE_BYTES]
     cdef uint8_t *plain
+    cdef size_t plain_bytes
     cdef int rc
     if size < READY_BYTES_MIN:
         return mechanism_fail(self, FAILURE_PROTOCOL, ERROR_MALFORMED_READY)
-    plain = <uint8_t *>malloc(size)
-    if plain == NULL:
-        mechanism_fail(self, FAILURE_SILENT, 0)
-        return -ENOMEM
-    keys.received_counter = zc_be64(body + READY_COUNTER)
-    counter_nonce("CurveZMQREADY---", body + READY_COUNTER, nonce)
-    rc = sodium_open(keys.key, nonce, body + READY_BOX, size - READY_BOX, plain)
+    rc = counted_open(self, "CurveZMQREADY---", body + READY_COUNTER, size - READY_COUNTER, &plain, &plain_bytes)
     if rc != 0:
-        mechanism_fail(self, FAILURE_PROTOCOL, ERROR_CRYPTOGRAPHIC)
-    else:
-        rc = mechanism_take_properties(self, plain, size - READY_BYTES_MIN)
-        if rc != 0:
-            mechanism_fail(self, FAILURE_PROTOCOL, ERROR_INVALID_METADATA)
-    free(plain)
+        return rc
+    rc = mechanism_take_properties(self, plain, plain_bytes)
+    if rc != 0:
+        mechanism_fail(self, FAILURE_PROTOCOL, ERROR_INVALID_METADATA)
+    plain_free(plain, plain_bytes)
     if rc == 0:
         self.stage = STAGE_OVER
         self.state = MECHANISM_DONE
