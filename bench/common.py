@@ -13,9 +13,11 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import select
 import shutil
 import signal
+import socket as net
 import statistics
 import subprocess
 import sys
@@ -82,6 +84,42 @@ def run_child(roles: dict[str, Callable[[dict[str, Any]], None]]) -> bool:
 
 def endpoint_of(zmq: Any, socket: Any) -> str:
     return str(socket.getsockopt(zmq.LAST_ENDPOINT).rstrip(b"\0").decode())
+
+
+def keep_all(zmq: Any, socket: Any) -> None:
+    """A publisher waits for its subscribers instead of dropping, where the implementation can."""
+    if hasattr(zmq, "XPUB_NODROP"):
+        socket.setsockopt(zmq.XPUB_NODROP, 1)
+    elif hasattr(zmq, "OMQ_ON_MUTE"):  # pyomq's name for it
+        socket.setsockopt(zmq.OMQ_ON_MUTE, zmq.OMQ_ON_MUTE_BLOCK)
+
+
+def bare_address(endpoint: str) -> tuple[int, Any]:
+    """Of a tcp or ipc endpoint, for a socket of Python: family and address; port 0 for a wildcard."""
+    scheme, _, rest = endpoint.partition("://")
+    if scheme == "ipc":
+        return net.AF_UNIX, rest
+    host, _, port = rest.rpartition(":")
+    return net.AF_INET, (host, 0 if port == "*" else int(port))
+
+
+def bare_listen(endpoint: str, backlog: int) -> tuple[net.socket, str]:
+    """A socket of Python that listens there, and the endpoint to connect to."""
+    family, address = bare_address(endpoint)
+    listener = net.socket(family)
+    listener.bind(address)
+    listener.listen(backlog)
+    return listener, endpoint if family == net.AF_UNIX else f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def recv_exactly(connection: net.socket, size: int) -> bytes:
+    data = connection.recv(size)
+    while len(data) < size:
+        more = connection.recv(size - len(data))
+        if not more:
+            raise ConnectionError("the peer closed the connection")
+        data += more
+    return data
 
 
 # --- in the parent ----------------------------------------------------------------------------------------------------
@@ -332,13 +370,30 @@ def print_table(title: str, rows: Sequence[Row], columns: Sequence[tuple[str, st
 # --- command line -----------------------------------------------------------------------------------------------------
 
 
-def parser(description: str, impls: Sequence[str]) -> argparse.ArgumentParser:
+def parser(bench: str, description: str, impls: Sequence[str]) -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=description)
     made.add_argument("--impl", type=names, default=list(impls), help="comma-separated, of: " + ", ".join(impls))
     made.add_argument("--rounds", type=int, default=5)
     made.add_argument("--quick", action="store_true", help="few rounds of short samples: a first look, not a figure")
-    made.add_argument("--json", metavar="FILE", type=Path, help="write the figures to FILE")
+    made.add_argument("--cases", type=names, help="names (see Case), or `all`; default: those of the goals")
+    made.add_argument("--json", metavar="FILE", type=Path, default=OUT / f"{bench}.json", help="the figures")
+    made.add_argument("--plot", metavar="FILE", type=Path, default=OUT / f"{bench}.png", help="the ratios")
     return made
+
+
+def parsed(made: argparse.ArgumentParser) -> argparse.Namespace:
+    options = made.parse_args()
+    for file in (options.json, options.plot):
+        file.parent.mkdir(parents=True, exist_ok=True)
+    return options
+
+
+def fields(form: re.Pattern[str], name: str) -> tuple[Any, ...]:
+    """What the name of a case is made from; ValueError when it is none."""
+    found = form.fullmatch(name)
+    if found is None:
+        raise ValueError(f"no such case: {name}")
+    return found.groups()
 
 
 def names(text: str) -> list[str]:
@@ -372,8 +427,7 @@ def machine() -> dict[str, Any]:
 
 def finish(bench: str, rows: Sequence[Row], options: argparse.Namespace, **more: object) -> int:
     """Writes the JSON, with `more` in it; exit code 1 when a measurement failed."""
-    if options.json:
-        report = {"bench": bench, "machine": machine(), "rounds": options.rounds}
-        report |= {"rows": [row.record() for row in rows], **more}
-        options.json.write_text(json.dumps(report, indent=1) + "\n")
+    report = {"bench": bench, "machine": machine(), "rounds": options.rounds}
+    report |= {"rows": [row.record() for row in rows], **more}
+    options.json.write_text(json.dumps(report, indent=1) + "\n")
     return 1 if any(row.failures for row in rows) else 0

@@ -1,7 +1,8 @@
-"""The goals of a bench: what zmqcore is to reach beside another implementation, as a table and as a plot."""
+"""The goals of a bench: what zmqcore is to reach beside another implementation; and the report against them."""
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,13 @@ class Goal:
             return row.values(self.figure)
         base = rows.get((self.case, self.reference))
         return common.ratios(row, base, self.figure) if base else []
+
+
+def chosen(wanted: Sequence[str] | None, goals: Sequence[Goal], every: Sequence[str]) -> list[str]:
+    """The names of the cases to run: the wanted ones, `every` of them for `all`, or those of the goals."""
+    if not wanted:
+        return list(dict.fromkeys(goal.case for goal in goals))
+    return list(every if wanted == ["all"] else wanted)
 
 
 def lines_of(goals: Sequence[Goal], rows: Sequence[common.Row], others: Sequence[str]) -> list[dict[str, Any]]:
@@ -145,3 +153,23 @@ def plot(
     canvas.tight_layout()
     canvas.savefig(file)
     pyplot.close(canvas)
+
+
+def report(
+    bench: str,
+    title: str,
+    rows: Sequence[common.Row],
+    columns: Sequence[tuple[str, str]],
+    goals: Sequence[Goal],
+    others: Sequence[str],
+    figures: Sequence[tuple[str | None, str]],
+    options: argparse.Namespace,
+    **more: object,
+) -> int:
+    """Prints the table and the verdicts, draws the plot, writes the JSON with `more` in it; the exit code."""
+    common.print_table(title, rows, columns)
+    lines = lines_of(goals, rows, others)
+    if lines:
+        print_lines(lines, others)
+    plot(rows, goals, figures, options.plot)
+    return common.finish(bench, rows, options, goals=lines, **more)

@@ -47,10 +47,7 @@ class Case:
 
     @classmethod
     def parse(cls, name: str) -> Case:
-        form = CASE_FORM.fullmatch(name)
-        if form is None:
-            raise ValueError(f"no such case: {name}")
-        side, transport, count, used = form.groups()
+        side, transport, count, used = common.fields(CASE_FORM, name)
         if used and side != "bound":
             raise ValueError(f"no such case: {name}: only what is bound receives")
         return cls(name, side == "bound", transport, int(count), bool(used))
@@ -107,49 +104,35 @@ def ready_command(kind: bytes) -> bytes:
     return bytes((4, len(body))) + body
 
 
-def recv_exactly(connection: net.socket, size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        more = connection.recv(size - len(data))
-        if not more:
-            raise ConnectionError("the measured process closed a connection")
-        data += more
-    return data
-
-
 def shake_hands(connection: net.socket, kind: bytes) -> None:
     connection.settimeout(CASE_LIMIT_S)
     connection.sendall(GREETING)
-    recv_exactly(connection, len(GREETING))
+    common.recv_exactly(connection, len(GREETING))
     connection.sendall(ready_command(kind))
-    flags, size = recv_exactly(connection, 2)
-    if flags != 4 or not recv_exactly(connection, size).startswith(b"\x05READY"):
+    flags, size = common.recv_exactly(connection, 2)
+    if flags != 4 or not common.recv_exactly(connection, size).startswith(b"\x05READY"):
         raise ConnectionError("no READY from the measured process")
 
 
 def crowd(config: dict[str, Any]) -> None:
     """Orders, one a line: open N (more, one after the other), or send 1 (a message on each)."""
     allow_many_files()
-    is_ipc = config["endpoint"].startswith("ipc://")
-    family = net.AF_UNIX if is_ipc else net.AF_INET
-    host, _, port = config["endpoint"].partition("://")[2].rpartition(":")
-    address: Any = config["endpoint"].partition("://")[2] if is_ipc else (host, 0 if port == "*" else int(port))
+    endpoint, listener = config["endpoint"], None
+    family, address = common.bare_address(endpoint)
     kind = b"PUSH" if config["is_bound"] else b"PULL"
-    listener = net.socket(family)
     if not config["is_bound"]:
-        listener.bind(address)
-        listener.listen(4096)
-    common.emit(endpoint=config["endpoint"] if is_ipc else f"tcp://127.0.0.1:{listener.getsockname()[1]}")
+        listener, endpoint = common.bare_listen(endpoint, 4096)
+    common.emit(endpoint=endpoint)
     connections: list[net.socket] = []
     for line in sys.stdin:
         verb, number = line.split()
         if verb == "open":
             for _ in range(int(number)):
-                if config["is_bound"]:
+                if listener:
+                    connections.append(listener.accept()[0])
+                else:
                     connections.append(net.socket(family))
                     connections[-1].connect(address)
-                else:
-                    connections.append(listener.accept()[0])
                 shake_hands(connections[-1], kind)
         elif verb == "send":
             for connection in connections:
@@ -237,22 +220,17 @@ def measure(case: Case, options: argparse.Namespace, impl: str) -> common.Sample
 
 def main() -> int:
     allow_many_files()
-    options = pairs.parsed(pairs.parser(__doc__.splitlines()[0], "idle", pairs.IMPLS, 1.0))
-    names = options.cases or list(dict.fromkeys(goal.case for goal in GOALS))
-    cases = [Case.parse(name) for name in (ALL_CASES if names == ["all"] else names)]
+    options = pairs.parsed("idle", __doc__.splitlines()[0], pairs.IMPLS, 1.0)
+    cases = [Case.parse(name) for name in goals.chosen(options.cases, GOALS, ALL_CASES)]
     impls = list(common.present(options.impl))
     rows: list[common.Row] = []
     for case in cases:
         rows += common.alternate(case.name, impls, options.rounds, partial(measure, case, options), "1/KiB")
     columns = [("KiB RSS/connection", RSS), ("CPU % outside", CPU), ("CPU % in poll", CPU_WAITING)]
     columns += [("us CPU/opening", "open_us")]
-    common.print_table("One process, one socket, idle connections", rows, columns)
-    lines = goals.lines_of(GOALS, rows, ["pyzmq", "pyomq"])
-    if lines:
-        goals.print_lines(lines, ["pyzmq", "pyomq"])
+    title = "One process, one socket, idle connections"
     figures = [(RSS, "RSS of a connection"), ("open_us", "CPU of opening it")]
-    goals.plot(rows, GOALS, figures, options.plot)
-    return common.finish("idle", rows, options, goals=lines)
+    return goals.report("idle", title, rows, columns, GOALS, ["pyzmq", "pyomq"], figures, options)
 
 
 if __name__ == "__main__":

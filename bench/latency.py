@@ -19,7 +19,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any
 
 import common
@@ -37,7 +36,7 @@ CASE_FORM = re.compile(r"reqrep-(tcp|ipc|inproc)-(\d+)(?:-parts(\d+))?(?:-spin(\
 
 
 @dataclass(frozen=True)
-class Case:
+class Case(pairs.Case):
     """reqrep-TRANSPORT-SIZE[-partsN][-spinN][-asyncio]. `spin`: SPIN_US of both sockets, where they have it."""
 
     name: str
@@ -49,10 +48,7 @@ class Case:
 
     @classmethod
     def parse(cls, name: str) -> Case:
-        form = CASE_FORM.fullmatch(name)
-        if form is None:
-            raise ValueError(f"no such case: {name}")
-        transport, size, parts, spin, on_loop = form.groups()
+        transport, size, parts, spin, on_loop = common.fields(CASE_FORM, name)
         if on_loop and (spin or transport == "inproc"):
             raise ValueError(f"no such case: {name}: asyncio goes without spinning, and between processes")
         return cls(name, transport, int(size), int(parts or 1), int(spin or 0), bool(on_loop))
@@ -98,52 +94,31 @@ def all_cases() -> list[str]:
 # --- bare sockets -----------------------------------------------------------------------------------------------------
 
 
-def raw_address(endpoint: str) -> tuple[int, Any]:
-    scheme, _, rest = endpoint.partition("://")
-    if scheme == "ipc":
-        return net.AF_UNIX, rest
-    host, _, port = rest.rpartition(":")
-    return net.AF_INET, (host, 0 if port == "*" else int(port))
-
-
 def raw_tune(connection: net.socket) -> None:
     connection.settimeout(pairs.SILENCE_MS / 1000)
     if connection.family == net.AF_INET:
         connection.setsockopt(net.IPPROTO_TCP, net.TCP_NODELAY, 1)
 
 
-def recv_exactly(connection: net.socket, size: int) -> bytes:
-    data = connection.recv(size)
-    while len(data) < size:
-        more = connection.recv(size - len(data))
-        if not more:
-            raise ConnectionError("the peer went away")
-        data += more
-    return data
-
-
 def serve_raw(config: dict[str, Any], report: pairs.Report) -> None:
-    family, address = raw_address(config["endpoint"])
-    with net.socket(family) as listener:
-        listener.bind(address)
-        listener.listen()
-        is_ipc = family == net.AF_UNIX
-        report(endpoint=config["endpoint"] if is_ipc else f"tcp://127.0.0.1:{listener.getsockname()[1]}")
+    listener, endpoint = common.bare_listen(config["endpoint"], 1)
+    with listener:
+        report(endpoint=endpoint)
         connection, _ = listener.accept()
     raw_tune(connection)
     while True:
-        connection.sendall(recv_exactly(connection, config["size"]))
+        connection.sendall(common.recv_exactly(connection, config["size"]))
 
 
 def raw_ping(config: dict[str, Any]) -> Callable[[bytes], bytes]:
-    family, address = raw_address(config["endpoint"])
+    family, address = common.bare_address(config["endpoint"])
     connection, size = net.socket(family), config["size"]
     connection.connect(address)
     raw_tune(connection)
 
     def ping(message: bytes) -> bytes:
         connection.sendall(message)
-        return recv_exactly(connection, size)
+        return common.recv_exactly(connection, size)
 
     return ping
 
@@ -245,29 +220,15 @@ def measure(case: Case, options: argparse.Namespace, contender: str) -> common.S
 
 
 def main() -> int:
-    options = pairs.parsed(pairs.parser(__doc__.splitlines()[0], "latency", IMPLS, 0.5))
-    names = options.cases or list(dict.fromkeys(goal.case for goal in GOALS))
-    cases = [Case.parse(name) for name in (all_cases() if names == ["all"] else names)]
-    impls = list(common.present(options.impl))
-    rows: list[common.Row] = []
-    skipped = []
-    for case in cases:
-        playing = []
-        for contender in filter(case.has, pairs.contenders(impls, case.transport)):
-            if reason := case.skipped(contender):
-                skipped.append(pairs.say_skipped(case.name, contender, reason))
-            else:
-                playing.append(contender)
-        rows += common.alternate(case.name, playing, options.rounds, partial(measure, case, options), "1/p50 /s")
+    options = pairs.parsed("latency", __doc__.splitlines()[0], IMPLS, 0.5)
+    cases = map(Case.parse, goals.chosen(options.cases, GOALS, all_cases()))
+    rows, skipped = pairs.run(list(cases), options, measure, "1/p50 /s")
     columns = [("p50 us", P50), ("p99 us", "p99_us"), ("p99.9 us", "p999_us"), ("trips/s", "trips_s")]
     columns += [("us CPU/trip", CPU)]
-    common.print_table("REQ > REP > REQ: two processes, or two threads over inproc", rows, columns)
-    lines = goals.lines_of(GOALS, rows, ["pyomq", "raw"])
-    if lines:
-        goals.print_lines(lines, ["pyomq", "raw"])
+    title = "REQ > REP > REQ: two processes, or two threads over inproc"
     figures = [(P50, "p50"), ("p99_us", "p99"), ("p999_us", "p99.9"), (CPU, "CPU per round trip")]
-    goals.plot(rows, GOALS, figures, options.plot)
-    return common.finish("latency", rows, options, goals=lines, skipped=skipped)
+    others = ["pyomq", "raw"]
+    return goals.report("latency", title, rows, columns, GOALS, others, figures, options, skipped=skipped)
 
 
 ROLES = {

@@ -1,4 +1,4 @@
-"""What throughput.py and latency.py share: contenders, the two ends of a measurement, and their phases.
+"""What throughput.py and latency.py share: contenders, the two ends of a measurement, their phases, and the run.
 
 A pair is two ends, each in a process of its own, or in a thread of one process for inproc. One end binds and tells its
 endpoint; the other connects and says that it is ready; then the parent orders phases, each of so many messages. The
@@ -19,8 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import common
@@ -65,6 +64,21 @@ def lack(impl: str, feature: str) -> str:
 def skipped(contender: str, feature: str) -> str:
     """Why the contender cannot play a case that needs the feature; empty when it can."""
     return "; ".join(filter(None, (lack(impl, feature) for impl in dict.fromkeys(ends(contender)))))
+
+
+class Case:
+    """What a case has to say of itself."""
+
+    name: str
+    transport: str
+
+    def has(self, contender: str) -> bool:
+        """Whether the contender can play it at all."""
+        return True
+
+    def skipped(self, contender: str) -> str:
+        """Why a contender that should play it cannot; empty when it can."""
+        raise NotImplementedError
 
 
 # --- in a child -------------------------------------------------------------------------------------------------------
@@ -268,28 +282,37 @@ class Pair:
             raise common.BenchError(f"nothing of {count:,} messages arrived")
 
 
-# --- command line and report ------------------------------------------------------------------------------------------
+# --- command line and run ---------------------------------------------------------------------------------------------
 
 
-def parser(description: str, name: str, impls: Sequence[str], seconds: float) -> argparse.ArgumentParser:
-    made = common.parser(description, impls)
-    made.add_argument("--cases", type=common.names, help="names (see Case), or `all`; default: those of the goals")
+def parsed(bench: str, description: str, impls: Sequence[str], seconds: float) -> argparse.Namespace:
+    made = common.parser(bench, description, impls)
     made.add_argument("--seconds", type=float, default=seconds, help="about how long each sample is measured")
-    made.add_argument("--plot", metavar="FILE", type=Path, default=common.OUT / f"{name}.png")
-    made.set_defaults(json=common.OUT / f"{name}.json")
-    return made
-
-
-def parsed(made: argparse.ArgumentParser) -> argparse.Namespace:
-    options = made.parse_args()
+    options = common.parsed(made)
     if options.quick:
         options.rounds, options.seconds = min(options.rounds, 2), min(options.seconds, 0.15)
-    for file in (options.json, options.plot):
-        file.parent.mkdir(parents=True, exist_ok=True)
     return options
 
 
-def say_skipped(case: str, contender: str, reason: str) -> dict[str, str]:
-    print(f"SKIPPED {case}, {contender}: {reason}")
-    sys.stdout.flush()
-    return {"case": case, "contender": contender, "reason": reason}
+def run(
+    cases: Iterable[Any],
+    options: argparse.Namespace,
+    measure: Callable[[Any, argparse.Namespace, str], common.Sample],
+    speed_name: str,
+) -> tuple[list[common.Row], list[dict[str, str]]]:
+    """The rows of all cases (each a Case), and who was left out of which, with the reason."""
+    impls = list(common.present(options.impl))
+    rows: list[common.Row] = []
+    left_out = []
+    for case in cases:
+        playing = []
+        for contender in filter(case.has, contenders(impls, case.transport)):
+            if reason := case.skipped(contender):
+                print(f"SKIPPED {case.name}, {contender}: {reason}")
+                sys.stdout.flush()
+                left_out.append({"case": case.name, "contender": contender, "reason": reason})
+            else:
+                playing.append(contender)
+        measured = functools.partial(measure, case, options)
+        rows += common.alternate(case.name, playing, options.rounds, measured, speed_name)
+    return rows, left_out

@@ -21,7 +21,6 @@ import tempfile
 import time
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import common
@@ -60,10 +59,7 @@ class Case:
 
     @classmethod
     def parse(cls, name: str) -> Case:
-        form = CASE_FORM.fullmatch(name)
-        if form is None:
-            raise ValueError(f"no such case: {name}")
-        model, *peers, ipc, turns, topics, spin = form.groups()
+        model, *peers, ipc, turns, topics, spin = common.fields(CASE_FORM, name)
         front, back, size = map(int, peers)
         return cls(name, model, front, back, size, bool(ipc), bool(turns), int(topics or 0), int(spin or 0))
 
@@ -137,10 +133,7 @@ def run_proxy(config: dict[str, Any]) -> None:
         if config["spin_us"] and hasattr(zmq, "SPIN_US"):
             socket.setsockopt(zmq.SPIN_US, config["spin_us"])
     if config["model"] == "forwarder" and not config["drop"]:
-        if hasattr(zmq, "XPUB_NODROP"):
-            back.setsockopt(zmq.XPUB_NODROP, 1)
-        elif hasattr(zmq, "OMQ_ON_MUTE"):  # pyomq's name for it
-            back.setsockopt(zmq.OMQ_ON_MUTE, zmq.OMQ_ON_MUTE_BLOCK)
+        common.keep_all(zmq, back)
     if config["topics"]:
         front.setsockopt(zmq.SNDHWM, 0)  # libzmq would drop subscriptions on their way up
     for socket, endpoint in ((front, config["front"]), (back, config["back"])):
@@ -236,21 +229,16 @@ def measure(case: Case, options: argparse.Namespace, impl: str) -> common.Sample
 
 
 def main() -> int:
-    parser = common.parser(__doc__.splitlines()[0], IMPLS)
-    parser.add_argument("--cases", type=common.names, help="names (see Case), or `all`; default: those of the goals")
+    parser = common.parser("proxy", __doc__.splitlines()[0], IMPLS)
     parser.add_argument("--count", type=int, default=4_000_000, help="messages of the streamer; less for the others")
     parser.add_argument("--window", type=int, default=WINDOW, help="requests in flight a client, when pipelined")
     parser.add_argument("--hwm", type=int, help="SNDHWM and RCVHWM of both sockets (default: 1000, the library's)")
     parser.add_argument("--drop", action="store_true", help="forwarder: XPUB_NODROP off, let it drop")
-    parser.add_argument("--plot", metavar="FILE", type=Path, default=common.OUT / "proxy.png")
-    parser.set_defaults(json=common.OUT / "proxy.json")
-    options = parser.parse_args()
+    options = common.parsed(parser)
     if options.quick:
         options.rounds, options.count = 1, options.count // 8
-    names = options.cases or list(dict.fromkeys(goal.case for goal in GOALS))
-    cases = [Case.parse(name) for name in (all_cases() if names == ["all"] else names)]
+    cases = [Case.parse(name) for name in goals.chosen(options.cases, GOALS, all_cases())]
     impls = list(common.present(options.impl))
-    common.OUT.mkdir(exist_ok=True)  # before the run: it holds the reports unless told otherwise
     rows: list[common.Row] = []
     for case in cases:
         contenders = [impl for impl in impls if case.has(impl)]
@@ -264,12 +252,8 @@ def main() -> int:
     columns = [("MB/s", "MB_s"), ("proxy ns CPU/msg", CPU), ("proxy CPU %", "proxy_cpu")]
     columns += [("load ns CPU/msg", "load_ns"), ("p50 us", ROUND_TRIP), ("p99 us", "p99_us")]
     title = "Proxy process between raw peers (forwarder: messages out; queue: round trips)"
-    common.print_table(title, rows, columns)
-    lines = goals.lines_of(GOALS, rows, OTHERS)
-    if lines:
-        goals.print_lines(lines, OTHERS)
-    goals.plot(rows, GOALS, [(None, "speed"), (CPU, "CPU per message")], options.plot)
-    return common.finish("proxy", rows, options, goals=lines)
+    figures = [(None, "speed"), (CPU, "CPU per message")]
+    return goals.report("proxy", title, rows, columns, GOALS, OTHERS, figures, options)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ import re
 import sys
 import time
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any
 
 import common
@@ -35,7 +34,7 @@ CASE_FORM = re.compile(r"(pushpull|pubsub)-(tcp|ipc|inproc)-(\d+)(?:-parts(\d+))
 
 
 @dataclass(frozen=True)
-class Case:
+class Case(pairs.Case):
     """PATTERN-TRANSPORT-SIZE[-partsN][-batchN][-asyncio].
 
     `parts`: messages of N parts of SIZE bytes each. `batch`: send_many and recv_many of N messages where the
@@ -52,10 +51,7 @@ class Case:
 
     @classmethod
     def parse(cls, name: str) -> Case:
-        form = CASE_FORM.fullmatch(name)
-        if form is None:
-            raise ValueError(f"no such case: {name}")
-        pattern, transport, size, parts, batch, on_loop = form.groups()
+        pattern, transport, size, parts, batch, on_loop = common.fields(CASE_FORM, name)
         if on_loop and (batch or transport == "inproc"):
             raise ValueError(f"no such case: {name}: asyncio goes without batches, and between processes")
         return cls(name, pattern, transport, int(size), int(parts or 1), int(batch or 0), bool(on_loop))
@@ -110,11 +106,8 @@ def all_cases() -> list[str]:
 def sending_socket(config: dict[str, Any], context: Any) -> tuple[Any, str]:
     zmq = common.implementation(config["impl"])
     socket = context.socket(getattr(zmq, TYPES[config["pattern"]][0]))
-    if config["pattern"] == "pubsub":  # the flow is kept: PUB waits for its subscriber instead of dropping
-        if hasattr(zmq, "XPUB_NODROP"):
-            socket.setsockopt(zmq.XPUB_NODROP, 1)
-        elif hasattr(zmq, "OMQ_ON_MUTE"):  # pyomq's name for it
-            socket.setsockopt(zmq.OMQ_ON_MUTE, zmq.OMQ_ON_MUTE_BLOCK)
+    if config["pattern"] == "pubsub":  # the flow is kept
+        common.keep_all(zmq, socket)
     return socket, pairs.attach(zmq, socket, config)
 
 
@@ -254,27 +247,13 @@ def measure(case: Case, options: argparse.Namespace, contender: str) -> common.S
 
 
 def main() -> int:
-    options = pairs.parsed(pairs.parser(__doc__.splitlines()[0], "throughput", pairs.IMPLS, 0.4))
-    names = options.cases or list(dict.fromkeys(goal.case for goal in GOALS))
-    cases = [Case.parse(name) for name in (all_cases() if names == ["all"] else names)]
-    impls = list(common.present(options.impl))
-    rows: list[common.Row] = []
-    skipped = []
-    for case in cases:
-        playing = []
-        for contender in pairs.contenders(impls, case.transport):
-            if reason := case.skipped(contender):
-                skipped.append(pairs.say_skipped(case.name, contender, reason))
-            else:
-                playing.append(contender)
-        rows += common.alternate(case.name, playing, options.rounds, partial(measure, case, options), "msg/s")
+    options = pairs.parsed("throughput", __doc__.splitlines()[0], pairs.IMPLS, 0.4)
+    cases = map(Case.parse, goals.chosen(options.cases, GOALS, all_cases()))
+    rows, skipped = pairs.run(list(cases), options, measure, "msg/s")
     columns = [("MB/s", "MB_s"), ("ns CPU/msg", CPU), ("messages", "count")]
-    common.print_table("One sender, one receiver: two processes, or two threads over inproc", rows, columns)
-    lines = goals.lines_of(GOALS, rows, ["pyomq"])
-    if lines:
-        goals.print_lines(lines, ["pyomq"])
-    goals.plot(rows, GOALS, [(None, "speed"), (CPU, "CPU per message")], options.plot)
-    return common.finish("throughput", rows, options, goals=lines, skipped=skipped)
+    title = "One sender, one receiver: two processes, or two threads over inproc"
+    figures = [(None, "speed"), (CPU, "CPU per message")]
+    return goals.report("throughput", title, rows, columns, GOALS, ["pyomq"], figures, options, skipped=skipped)
 
 
 ROLES = {
