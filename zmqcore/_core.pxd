@@ -1,4 +1,4 @@
-# zmqcore/_core.pxd -- the Python classes, for the other halves of the face (floor 9). Needs the GIL.
+# zmqcore/_core.pxd -- the Python classes, for the other halves of the face (floor 11). Needs the GIL.
 from libc.stdint cimport int32_t
 from zmqcore._context cimport context_t
 from zmqcore._message cimport msg_t

@@ -1,4 +1,4 @@
-# zmqcore/_core_proxy.pyx -- the proxy's Python face (floor 9, a half of _core).
+# zmqcore/_core_proxy.pyx -- the proxy's Python face (floor 11, a half of _core).
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int32_t

@@ -1,4 +1,4 @@
-# zmqcore/_errno.pxd -- negative errno values become exceptions (floor 9, a half of _core). Needs the GIL.
+# zmqcore/_errno.pxd -- negative errno values become exceptions (floor 9). Needs the GIL.
 
 # Raises what errors.py makes of a negative errno; MemoryError for -ENOMEM.
 cdef int fail(int rc) except -1

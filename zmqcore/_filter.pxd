@@ -1,7 +1,7 @@
 # zmqcore/_filter.pxd -- who may connect to a listener: TCP_ACCEPT_FILTER and the IPC filters (floor 4; one system call or two).
 # Lock:   the socket lock for every function.
 # Memory: a filter owns its copy of the lists, so that what is set after a bind is for the next one.
-# Source: zmq_setsockopt(3); patterns.md, section 9.
+# Source: zmq_setsockopt(3).
 from zmqcore._options cimport blob_t, options_t
 from zmqcore._transport cimport transport_kind
 

@@ -1,4 +1,4 @@
-# zmqcore/_pin.pxd -- Python buffers that the engine reads from without a copy (floor 9, a half of the face). Needs the GIL.
+# zmqcore/_pin.pxd -- Python buffers that the engine reads from without a copy (floor 9). Needs the GIL.
 #
 # The engine lets go of a store on any thread and never takes the GIL. So a pinned object is not released there but put in a
 # list, which whoever next holds the GIL in here empties: a pending call of the interpreter, a later send or receive, or a

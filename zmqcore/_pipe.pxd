@@ -5,7 +5,7 @@
 #   out     pipe_append -> pipe_gather, pipe_sent           (a connection's output: frames leave as bytes)
 #   in      pipe_reserve, pipe_filled, decode -> pipe_pop    (a connection's input: bytes become frames in place)
 #   queue   pipe_append -> pipe_pop                          (inproc, notifications, decoded input)
-# Invariants (pipe_check tests them in debug builds)
+# Invariants (pipe_check tests them)
 #   P1  read_off <= write_off <= size in every chunk; only the head and the tail may be empty
 #   P2  msgs == whole messages between the read position and the commit position
 #       (out: those that pipe_account has not yet found to be sent)

@@ -1,7 +1,7 @@
 # zmqcore/_reactor.pxd -- poll sets, timers, mailboxes, I/O threads (floor 1; knows nothing of its users).
 # Handlers are (function, argument) pairs that the user stores in a watch, a timer or a nest: the only way up.
 # Lock order: the user's lock -> io_thread_t.lock -> nothing; the user's lock -> mailbox_t.lock -> nothing.
-# Invariants (reactor_check in debug builds)
+# Invariants
 #   R1  a watch is in the poll set exactly while is_added; its memory outlives the turn in which it was removed
 #   R2  timers: heap[i].slot == i + 1; a timer with slot 0 is in no heap
 #   R3  a mailbox that is armed and then gets a post or a ring has its fd readable

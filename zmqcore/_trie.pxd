@@ -3,7 +3,7 @@
 # Memory: the trie owns its nodes and copies of the topics; a subscriber is an opaque pointer it never follows.
 # Time:   add, remove and match depend on the topic's length and on the number of subscribers found, never on the
 #         number of topics. No function recurses: topics of any length are safe.
-# Invariants (trie_check tests them in debug builds)
+# Invariants (trie_check tests them)
 #   T1  a topic is present exactly while it has at least one subscriber
 #   T2  a (topic, subscriber) pair is stored once, with a count >= 1
 #   T3  topics == number of distinct topics present

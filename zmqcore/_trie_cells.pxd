@@ -2,7 +2,7 @@
 # Lock:   the owner's (the socket lock), for every function.
 # Memory: cells lie in slabs of malloc; a slab goes back with its last cell. All bytes zero is a store without cells.
 # Time:   every change is O(1).
-# Invariants (cells_check tests them in debug builds)
+# Invariants (cells_check tests them)
 #   C1  a cell begins at a cache line, keeps its address, and shares no line with anything else
 #   C2  a slab has a cell in use; it is on its store's list exactly while another is free
 from libc.stdint cimport uint8_t, uint32_t, uint64_t

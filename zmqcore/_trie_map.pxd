@@ -2,7 +2,7 @@
 # Lock:   the owner's (the socket lock), for every function.
 # Memory: the map owns its arrays, and nothing that an item points to. All bytes zero is an empty map.
 # Time:   every change and every search is O(1). Only map_reserve can fail.
-# Invariants (map_check tests them in debug builds)
+# Invariants (map_check tests them)
 #   M1  items lie without gaps, in no order; each subscriber has one at most
 #   M2  an item that is alone lies in the map itself until room for another is made: most topics have one subscriber,
 #       who then costs no cache line more

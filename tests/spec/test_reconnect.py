@@ -1,4 +1,4 @@
-"""How a connection ends, and whether it comes back (zmtp-wire.md 9; patterns.md 2 and 8)."""
+"""How a connection ends, and whether it comes back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each socket type puts on the wire and takes from it (RFC 28, 29, 30, 31; patterns.md 3 to 6)."""
+"""What each socket type puts on the wire and takes from it (RFC 28, 29, 30, 31)."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def wire_of(parts: list[bytes]) -> bytes:
 
 
 def low_mark(hwm: int) -> int:
-    """patterns.md 2: (HWM + 1) / 2 messages have to be read."""
+    """As libzmq: (HWM + 1) / 2 messages have to be read."""
     return hwm - (hwm + 1) // 2
 
 

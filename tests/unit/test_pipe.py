@@ -141,7 +141,7 @@ def test_commands_among_queued_messages_are_not_popped() -> None:
 
 @pytest.mark.parametrize(("hwm", "reads"), [(1, 1), (2, 1), (3, 2), (4, 2), (7, 4), (30, 15)])
 def test_a_full_pipe_reopens_after_half_of_its_bound(hwm: int, reads: int) -> None:
-    """patterns.md 2: after (HWM + 1) / 2 messages."""
+    """As libzmq: after (HWM + 1) / 2 messages."""
     pipe = probe.Pipe(hwm)
     for i in range(hwm):
         assert not pipe.is_full()
