@@ -1,5 +1,5 @@
 """zmqcore._link for its tests: a link with two mailboxes, and the post that each side takes."""
-from libc.stdint cimport int32_t, uint32_t, uintptr_t
+from libc.stdint cimport int32_t, uint32_t
 from zmqcore._link cimport (
     LINK_BINDER as _LINK_BINDER, LINK_CONNECTOR as _LINK_CONNECTOR, link_is_abandoned, link_is_joined, link_join,
     link_leave, link_new, link_pop, link_push, link_readable, link_ref, link_t, link_unref, link_writable,
@@ -12,31 +12,19 @@ from zmqcore._reactor cimport (
 )
 from zmqcore._sys cimport EAGAIN as _EAGAIN, ENOENT as _ENOENT, ENOMEM as _ENOMEM, memcpy
 
+from tests.native._probe_fail cimport fail
+
 EAGAIN = _EAGAIN
 ENOENT = _ENOENT
 ENOMEM = _ENOMEM
 CONNECTOR = _LINK_CONNECTOR
 BINDER = _LINK_BINDER
 
-ctypedef void (*fail_fn)(long calls) noexcept nogil
-cdef fail_fn fail_function = NULL
-
-
-cdef inline void fail(long calls) noexcept nogil:
-    if fail_function != NULL:
-        fail_function(calls)
-
 
 cdef void wake(mailbox_t *sleeper) noexcept nogil:
     if sleeper != NULL:
         mailbox_wake(sleeper)
         mailbox_unref(sleeper)
-
-
-def set_fail_function(uintptr_t address):
-    """The function that lets every allocation after so many fail (-1: none does)."""
-    global fail_function
-    fail_function = <fail_fn>address
 
 
 cdef class Mailbox:

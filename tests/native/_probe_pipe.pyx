@@ -1,5 +1,5 @@
 """zmqcore._pipe for its tests: thin wrappers, and the decode loop of the engine."""
-from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 from zmqcore._limits cimport (
@@ -21,6 +21,8 @@ from zmqcore._pipe cimport (
 from zmqcore._sys cimport EAGAIN as _EAGAIN, EINVAL as _EINVAL, ENOMEM as _ENOMEM, iovec
 from zmqcore._zmtp cimport ZMTP_COMMAND, ZMTP_MORE, zmtp_head_read
 
+from tests.native._probe_fail cimport fail
+
 EAGAIN = _EAGAIN
 EINVAL = _EINVAL
 ENOMEM = _ENOMEM
@@ -37,26 +39,13 @@ COMMAND = ZMTP_COMMAND
 cdef enum:
     VEC_MAX = 64
 
-ctypedef void (*fail_fn)(long calls) noexcept nogil
-cdef fail_fn fail_function = NULL
 cdef int32_t held_stores = 0
-
-
-cdef inline void fail(long calls) noexcept nogil:
-    if fail_function != NULL:
-        fail_function(calls)
 
 
 cdef void on_release(void *arg) noexcept nogil:
     global held_stores
     held_stores -= 1
     free(arg)
-
-
-def set_fail_function(uintptr_t address):
-    """The function that lets every allocation after so many fail (-1: none does)."""
-    global fail_function
-    fail_function = <fail_fn>address
 
 
 def count_held_stores():

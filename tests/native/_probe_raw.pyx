@@ -1,5 +1,5 @@
 """zmqcore._raw for its tests: the pipes of a raw peer, with bytes for the wire."""
-from libc.stdint cimport uint8_t, uintptr_t
+from libc.stdint cimport uint8_t
 from libc.string cimport memcpy
 from zmqcore._limits cimport RAW_READ_BYTES_MAX as _RAW_READ_BYTES_MAX, RAW_WRITE_BYTES as _RAW_WRITE_BYTES
 from zmqcore._message cimport msg_fini, msg_init, msg_push_copy, msg_t
@@ -10,26 +10,14 @@ from zmqcore._pipe cimport (
 from zmqcore._raw cimport raw_encode, raw_filled, raw_notify, raw_reserve
 from zmqcore._sys cimport ENOMEM as _ENOMEM, iovec
 
+from tests.native._probe_fail cimport fail
+
 ENOMEM = _ENOMEM
 READ_BYTES_MAX = _RAW_READ_BYTES_MAX
 WRITE_BYTES = _RAW_WRITE_BYTES
 
 cdef enum:
     VEC_MAX = 64
-
-ctypedef void (*fail_fn)(long calls) noexcept nogil
-cdef fail_fn fail_function = NULL
-
-
-def set_fail_function(uintptr_t address):
-    """The function that lets every allocation after so many fail (-1: none does)."""
-    global fail_function
-    fail_function = <fail_fn>address
-
-
-cdef inline void fail(long calls) noexcept nogil:
-    if fail_function != NULL:
-        fail_function(calls)
 
 
 cdef class Raw:

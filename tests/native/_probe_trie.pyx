@@ -6,14 +6,14 @@ from libc.string cimport memcpy
 from zmqcore cimport _trie as t
 from zmqcore._sys cimport ENOMEM as _ENOMEM
 
+from tests.native._probe_fail cimport fail
+
 ENOMEM = _ENOMEM
 FIRST_OF_TOPIC = t.TRIE_FIRST_OF_TOPIC
 FIRST_OF_WHO = t.TRIE_FIRST_OF_WHO
 LAST_OF_WHO = t.TRIE_LAST_OF_WHO
 LAST_OF_TOPIC = t.TRIE_LAST_OF_TOPIC
 UNKNOWN = t.TRIE_UNKNOWN
-
-ctypedef void (*fail_fn)(long calls) noexcept nogil
 
 
 cdef struct sizes_t:
@@ -85,9 +85,8 @@ cdef class Trie:
             size -= 1
         return True
 
-    def add_failing(self, uintptr_t fail_after, long calls, bytes topic, uintptr_t who):
-        """add() while every allocation after so many fails; fail_after is the address of the function that says so."""
-        cdef fail_fn fail = <fail_fn>fail_after
+    def add_failing(self, long calls, bytes topic, uintptr_t who):
+        """add() while every allocation after so many fails."""
         cdef const uint8_t *at = <const uint8_t *><const char *>topic
         cdef size_t size = len(topic)
         cdef int bits
@@ -96,9 +95,8 @@ cdef class Trie:
         fail(-1)
         return bits
 
-    def remove_failing(self, uintptr_t fail_after, bytes topic, uintptr_t who):
+    def remove_failing(self, bytes topic, uintptr_t who):
         """remove() while no allocation succeeds."""
-        cdef fail_fn fail = <fail_fn>fail_after
         cdef const uint8_t *at = <const uint8_t *><const char *>topic
         cdef size_t size = len(topic)
         cdef int bits
@@ -107,9 +105,8 @@ cdef class Trie:
         fail(-1)
         return bits
 
-    def init_failing(self, uintptr_t fail_after, long calls):
+    def init_failing(self, long calls):
         """trie_init of another trie while every allocation after so many fails, then trie_fini; what trie_init said."""
-        cdef fail_fn fail = <fail_fn>fail_after
         cdef t.trie_t other
         cdef int rc
         fail(calls)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.native._probe_fail import set_fail_function
+
 SHIM = """
 #include <errno.h>
 #include <stddef.h>
@@ -33,11 +35,11 @@ void *realloc(void *p, size_t n) {
 """
 
 
-def address_of_fail_after(shim: ctypes.CDLL) -> int:
-    """The C function fail_after(long calls): every allocation after so many fails; -1: none does."""
+def let_probes_fail(shim: ctypes.CDLL) -> None:
+    """From now on the probes can let allocations fail, by the shim's fail_after."""
     address = ctypes.cast(shim.fail_after, ctypes.c_void_p).value
     assert address is not None
-    return address
+    set_fail_function(address)
 
 
 def run_with_shim(tmp_path: Path, module: str, function: str) -> dict[str, int]:

@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests.native import _probe_link as probe
 from tests.support import DEADLINE_S
-from tests.unit.shim import address_of_fail_after, run_with_shim
+from tests.unit.shim import let_probes_fail, run_with_shim
 
 CONNECTOR, BINDER = probe.CONNECTOR, probe.BINDER
 SIDES = (CONNECTOR, BINDER)
@@ -313,7 +313,7 @@ def test_two_threads_pass_everything_and_lose_nothing() -> None:
 
 
 def run_without_memory(shim: ctypes.CDLL) -> dict[str, int]:
-    probe.set_fail_function(address_of_fail_after(shim))
+    let_probes_fail(shim)
     seen = {"new refused": 0, "push refused": 0, "newest kept": 0}
     box, other = probe.Mailbox(), probe.Mailbox()
     for calls in range(10):

@@ -12,7 +12,7 @@ import pytest
 
 from tests.native import _probe_pipe as probe
 from tests.unit.pipe_model import CHUNK, LARGE, InModel, body_of, frame_of, head_of, wire_of
-from tests.unit.shim import address_of_fail_after, run_with_shim
+from tests.unit.shim import let_probes_fail, run_with_shim
 
 # --- out ------------------------------------------------------------------------------------------------
 
@@ -551,7 +551,7 @@ def test_a_message_is_moved_with_its_references(count: int) -> None:
 
 def run_without_memory(shim: ctypes.CDLL) -> dict[str, int]:
     """Refuses each allocation of each call once, through a random life of the three kinds of pipe."""
-    probe.set_fail_function(address_of_fail_after(shim))
+    let_probes_fail(shim)
     rng = random.Random(2)
     seen: Counter[str] = Counter()
     large = probe.Store(body_of(LARGE + 100, 1))

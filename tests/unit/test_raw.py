@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.native import _probe_raw as probe
-from tests.unit.shim import address_of_fail_after, run_with_shim
+from tests.unit.shim import let_probes_fail, run_with_shim
 
 SIZES = st.sampled_from([1, 2, 100, 255, 256, 257, 8191, 8192, 8193, 40_000, 100_000])
 
@@ -128,7 +128,7 @@ def test_no_more_is_taken_than_is_worth_a_write() -> None:
 
 
 def run_without_memory(shim: ctypes.CDLL) -> dict[str, int]:
-    probe.set_fail_function(address_of_fail_after(shim))
+    let_probes_fail(shim)
     failures = 0
     for calls in range(20):
         raw = probe.Raw()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from tests.native import _probe_trie as probe
-from tests.unit.shim import address_of_fail_after, run_with_shim
+from tests.unit.shim import let_probes_fail, run_with_shim
 
 FIRST = probe.FIRST_OF_TOPIC | probe.FIRST_OF_WHO
 LAST = probe.LAST_OF_WHO | probe.LAST_OF_TOPIC
@@ -374,12 +374,12 @@ def test_a_hundred_thousand_topics_of_ten_subscribers_each() -> None:
 
 def run_without_memory(shim: ctypes.CDLL) -> dict[str, int]:
     """Refuses each allocation of trie_add once, all through a long random life. How often each thing happened."""
-    fail_after = address_of_fail_after(shim)
+    let_probes_fail(shim)
     rng = random.Random(1)
     trie, model = probe.Trie(), Model()
     seen: Counter[str] = Counter()
     refused = 0
-    while trie.init_failing(fail_after, refused) == -probe.ENOMEM:
+    while trie.init_failing(refused) == -probe.ENOMEM:
         refused += 1
     seen["init refused"] = refused
     for step in range(3000):
@@ -393,7 +393,7 @@ def run_without_memory(shim: ctypes.CDLL) -> dict[str, int]:
         if rng.random() < 0.6:
             calls = 0
             while True:
-                bits = trie.add_failing(fail_after, calls, topic, who)
+                bits = trie.add_failing(calls, topic, who)
                 if bits != -probe.ENOMEM:
                     break
                 assert_same(trie, model)
@@ -405,7 +405,7 @@ def run_without_memory(shim: ctypes.CDLL) -> dict[str, int]:
         else:
             topic = rng.choice(sorted(model.topics) or [topic])
             who = rng.choice(sorted(model.topics.get(topic, {who: 1})))
-            assert trie.remove_failing(fail_after, topic, who) == model.remove(topic, who)
+            assert trie.remove_failing(topic, who) == model.remove(topic, who)
             seen["removed"] += 1
         assert_same(trie, model)
     return dict(seen)
