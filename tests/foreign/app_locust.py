@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import http.server
 import os
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 from pathlib import Path
+
+from ports import free_port
 
 LOCUSTFILE = """
 from locust import HttpUser, constant, task
@@ -35,13 +36,6 @@ class Page(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         pass
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def main() -> None:

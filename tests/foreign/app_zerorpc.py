@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 import tempfile
 from collections.abc import Iterator
 
 import gevent
 import zerorpc
+from ports import free_port
 
 
 class Service:
@@ -93,13 +93,6 @@ def publishing(endpoint: str) -> None:
     speaker.close()
     listener.close()
     running.kill()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def main() -> None:

@@ -59,6 +59,22 @@ class Stage:
             if event == last:
                 return self.events[-1]
 
+    def bind(self, sock: Any, transport: str, name: str = "own") -> str:
+        """Binds a watched socket, or (name is "remote") one of the peer."""
+        return self.name(self.peers.bind(self.watched if name == "own" else self.other, sock, transport), name)
+
+    def push_to(self, endpoint: str, last: str, **options: Any) -> tuple[Any, Any]:
+        """A watched PUSH that connects there, and its monitor, which has told up to the event of that name."""
+        push = self.socket("PUSH", **options)
+        monitor = self.monitor(push)
+        push.connect(endpoint)
+        self.until(monitor, last)
+        return push, monitor
+
+    def close(self, sock: Any, monitor: Any) -> None:
+        sock.close()
+        self.until(monitor, "MONITOR_STOPPED")
+
     def end(self, sock: Any, monitor: Any) -> None:
         """Each scenario ends its monitors while they are read: libzmq hangs when nobody is there any more."""
         sock.monitor(None, 0)
@@ -79,7 +95,7 @@ class Stage:
 def accepting(stage: Stage, transport: str) -> None:
     pull = stage.socket("PULL")
     monitor = stage.monitor(pull)
-    endpoint = stage.name(stage.peers.bind(stage.watched, pull, transport), "own")
+    endpoint = stage.bind(pull, transport)
     stage.until(monitor, "LISTENING")
     push = stage.peer("PUSH")
     push.connect(endpoint)
@@ -93,62 +109,45 @@ def accepting(stage: Stage, transport: str) -> None:
 
 def closing_with_a_peer(stage: Stage, transport: str) -> None:
     pull = stage.socket("PULL")
-    endpoint = stage.name(stage.peers.bind(stage.watched, pull, transport), "own")
+    endpoint = stage.bind(pull, transport)
     monitor = stage.monitor(pull)
     stage.peer("PUSH", **ONE_RETRY).connect(endpoint)
     stage.until(monitor, "HANDSHAKE_SUCCEEDED")
-    pull.close()
-    stage.until(monitor, "MONITOR_STOPPED")
+    stage.close(pull, monitor)
 
 
 def connecting(stage: Stage, transport: str) -> None:
     pull = stage.peer("PULL")
-    endpoint = stage.name(stage.peers.bind(stage.other, pull, transport), "remote")
-    push = stage.socket("PUSH", **ONE_RETRY)
-    monitor = stage.monitor(push)
-    push.connect(endpoint)
-    stage.until(monitor, "HANDSHAKE_SUCCEEDED")
+    endpoint = stage.bind(pull, transport, "remote")
+    push, monitor = stage.push_to(endpoint, "HANDSHAKE_SUCCEEDED", **ONE_RETRY)
     pull.close()
     stage.until(monitor, "CONNECT_RETRIED")
-    push.close()
-    stage.until(monitor, "MONITOR_STOPPED")
+    stage.close(push, monitor)
 
 
 def leaving(stage: Stage, transport: str) -> None:
     pull = stage.peer("PULL")
-    endpoint = stage.name(stage.peers.bind(stage.other, pull, transport), "remote")
-    push = stage.socket("PUSH")
-    monitor = stage.monitor(push)
-    push.connect(endpoint)
-    stage.until(monitor, "HANDSHAKE_SUCCEEDED")
-    push.close()
-    stage.until(monitor, "MONITOR_STOPPED")
+    endpoint = stage.bind(pull, transport, "remote")
+    push, monitor = stage.push_to(endpoint, "HANDSHAKE_SUCCEEDED")
+    stage.close(push, monitor)
 
 
 def nobody_there(stage: Stage, transport: str) -> None:
     endpoint = stage.name(stage.peers.reserve(transport), "remote")
-    push = stage.socket("PUSH", **ONE_RETRY)
-    monitor = stage.monitor(push)
-    push.connect(endpoint)
-    stage.until(monitor, "CONNECT_RETRIED")
-    push.close()
-    stage.until(monitor, "MONITOR_STOPPED")
+    push, monitor = stage.push_to(endpoint, "CONNECT_RETRIED", **ONE_RETRY)
+    stage.close(push, monitor)
 
 
 def nobody_there_once(stage: Stage, transport: str) -> None:
     endpoint = stage.name(stage.peers.reserve(transport), "remote")
-    push = stage.socket("PUSH", reconnect_ivl=-1)
-    monitor = stage.monitor(push)
-    push.connect(endpoint)
-    stage.until(monitor, "CLOSED")
-    push.close()
-    stage.until(monitor, "MONITOR_STOPPED")
+    push, monitor = stage.push_to(endpoint, "CLOSED", reconnect_ivl=-1)
+    stage.close(push, monitor)
 
 
 def bind_failing(stage: Stage, transport: str) -> None:
     if transport == "tcp":
         taken = stage.socket("PULL")
-        endpoint = stage.name(stage.peers.bind(stage.watched, taken, transport), "own")
+        endpoint = stage.bind(taken, transport)
     else:
         endpoint = stage.name("ipc:///nonexistent/socket", "own")
     pull = stage.socket("PULL")
@@ -164,7 +163,7 @@ def replaced(stage: Stage, transport: str) -> None:
     old = stage.monitor(pull)
     new = stage.monitor(pull)
     stage.until(old, "MONITOR_STOPPED")
-    stage.name(stage.peers.bind(stage.watched, pull, transport), "own")
+    stage.bind(pull, transport)
     stage.until(new, "LISTENING")
     assert not old.poll(20)
     stage.end(pull, new)
@@ -174,7 +173,7 @@ def masked(stage: Stage, transport: str) -> None:
     pull = stage.socket("PULL")
     zmq = stage.watched.zmq
     monitor = stage.monitor(pull, zmq.EVENT_ACCEPTED | zmq.EVENT_CLOSED)
-    endpoint = stage.name(stage.peers.bind(stage.watched, pull, transport), "own")
+    endpoint = stage.bind(pull, transport)
     stage.peer("PUSH").connect(endpoint)
     stage.until(monitor, "ACCEPTED")
     pull.unbind(endpoint)
@@ -228,8 +227,7 @@ def test_accepted_names_the_own_end_of_the_connection(peers: Peers, local: Side,
         stage.until(monitor, "HANDSHAKE_SUCCEEDED")
         push.close()
         stage.until(monitor, "DISCONNECTED")
-        pull.close()
-        stage.until(monitor, "MONITOR_STOPPED")
+        stage.close(pull, monitor)
         stories.append(stage.events)
     assert stories[0] == stories[1]
 
@@ -239,7 +237,7 @@ def test_reset_while_active(peers: Peers, local: Side) -> None:
     stage = Stage(peers, local, local)
     pull = stage.socket("PULL", handshake_ivl=0)
     monitor = stage.monitor(pull)
-    endpoint = stage.name(stage.peers.bind(local, pull, "tcp"), "own")
+    endpoint = stage.bind(pull, "tcp")
     with raw_socket.create_connection(("127.0.0.1", int(endpoint.rpartition(":")[2]))) as peer:
         stage.until(monitor, "ACCEPTED")
         assert peer.recv(1)
@@ -288,7 +286,7 @@ def test_the_same_endpoint_again(peers: Peers, local: Side) -> None:
         pull.monitor("inproc://again")
     monitor = stage.socket("PAIR")
     monitor.connect("inproc://again")
-    stage.name(stage.peers.bind(local, pull, "tcp"), "own")
+    stage.bind(pull, "tcp")
     assert stage.until(monitor, "LISTENING")[2] == "own"
 
 
@@ -299,7 +297,7 @@ def test_old_peers_that_leave_later(peers: Peers, local: Side) -> None:
     stage = Stage(peers, local, local)
     pull = stage.socket("PULL")
     monitor = stage.monitor(pull)
-    endpoint = stage.name(stage.peers.bind(local, pull, "tcp"), "own")
+    endpoint = stage.bind(pull, "tcp")
     with raw_socket.create_connection(("127.0.0.1", int(endpoint.rpartition(":")[2]))) as peer:
         peer.sendall(b"\xff" + bytes(8) + b"\x7f\x01\x08\0\0" + b"\0\x05hello")
         assert pull.recv() == b"hello"
