@@ -19,7 +19,7 @@ cdef enum mechanism_state:
     MECHANISM_FAILED = 2
     MECHANISM_ASKING = 3        # ZAP is to be asked about the credentials
 
-# How a handshake failed, for the monitor event (protocol_errors.csv).
+# How a handshake failed, for the monitor event (zmq_socket_monitor(3)).
 cdef enum mechanism_failure:
     FAILURE_NONE = 0
     FAILURE_SILENT = 1          # closed with DISCONNECTED only
@@ -57,7 +57,7 @@ cdef struct mechanism_t:
     bint was_asked              # the state ASKING has been there
     bint is_sent                # NULL: READY was handed out
     bint is_accepted            # NULL: the peer's READY was accepted
-    int stage                   # PLAIN, CURVE: what is due, by a table of their own
+    int stage                   # PLAIN, CURVE: STAGE_*, CLIENT_* and SERVER_* below
     uint8_t *properties         # the peer's property list as received; owned
     size_t properties_bytes
     slice_t peer_id             # into properties; size 0: none
@@ -100,6 +100,17 @@ cdef bint mechanism_types_fit(int32_t own_type, int32_t peer_type) noexcept nogi
 cdef bint mechanism_property(const mechanism_t *self, const char *name, slice_t *value) noexcept nogil
 
 # --- for the halves and _zap ---------------------------------------------------------------------------------------
+
+# The stages of PLAIN and of CURVE, whose commands have the same names and order.
+cdef enum:
+    STAGE_BEGIN = 0             # client: HELLO is due; server: it is awaited
+    CLIENT_WELCOME_AWAITED
+    CLIENT_INITIATE_DUE
+    CLIENT_READY_AWAITED
+    SERVER_WELCOME_DUE
+    SERVER_INITIATE_AWAITED
+    SERVER_READY_DUE
+    STAGE_OVER
 
 cdef enum:
     # ZMQ_PROTOCOL_ERROR_ZMTP_* (zmq_socket_monitor(3))

@@ -9,9 +9,11 @@
 # sent is nothing but bytes until its box has opened.
 from libc.stdint cimport uint8_t
 from zmqcore._mechanism cimport (
+    CLIENT_INITIATE_DUE, CLIENT_READY_AWAITED, CLIENT_WELCOME_AWAITED,
     ERROR_CRYPTOGRAPHIC, ERROR_INVALID_METADATA, ERROR_KEY_EXCHANGE, ERROR_MALFORMED_HELLO, ERROR_MALFORMED_INITIATE,
     ERROR_MALFORMED_READY, ERROR_MALFORMED_UNSPECIFIED, ERROR_MALFORMED_WELCOME, ERROR_UNEXPECTED_COMMAND,
-    FAILURE_PROTOCOL, FAILURE_SILENT, MECHANISM_DONE, mechanism_fail, mechanism_fail_error, mechanism_is_command,
+    FAILURE_PROTOCOL, FAILURE_SILENT, MECHANISM_DONE, SERVER_INITIATE_AWAITED, SERVER_READY_DUE, SERVER_WELCOME_DUE,
+    STAGE_BEGIN, STAGE_OVER, mechanism_fail, mechanism_fail_error, mechanism_is_command,
     mechanism_must_ask, mechanism_own_properties, mechanism_own_properties_bytes, mechanism_take_properties,
 )
 from zmqcore._sodium cimport (
@@ -23,16 +25,6 @@ from zmqcore._sys cimport (
 from zmqcore._zmtp cimport (
     COMMAND_ERROR, COMMAND_MALFORMED, ZMTP_COMMAND, ZMTP_HEAD_BYTES_MAX, slice_t, zmtp_command_read, zmtp_head_write,
 )
-
-cdef enum curve_stage:
-    STAGE_BEGIN = 0
-    CLIENT_WELCOME_AWAITED
-    CLIENT_INITIATE_DUE
-    CLIENT_READY_AWAITED
-    SERVER_WELCOME_DUE
-    SERVER_INITIATE_AWAITED
-    SERVER_READY_DUE
-    STAGE_OVER
 
 cdef enum:
     COUNTER_BYTES = 8

@@ -1,15 +1,17 @@
 # zmqcore/_mechanism_plain.pyx -- see the doors.
 #
-#   client   HELLO_DUE --next: HELLO--> WELCOME_AWAITED --step: WELCOME--> INITIATE_DUE --next: INITIATE-->
+#   client   BEGIN --next: HELLO--> WELCOME_AWAITED --step: WELCOME--> INITIATE_DUE --next: INITIATE-->
 #            READY_AWAITED --step: READY--> DONE
-#   server   HELLO_AWAITED --step: HELLO--> (ASKING) --> WELCOME_DUE --next: WELCOME--> INITIATE_AWAITED
+#   server   BEGIN --step: HELLO--> (ASKING) --> WELCOME_DUE --next: WELCOME--> INITIATE_AWAITED
 #            --step: INITIATE--> READY_DUE --next: READY--> DONE
 #
 # The server always asks ZAP: nobody else knows a password.
 from libc.stdint cimport uint8_t
 from zmqcore._mechanism cimport (
+    CLIENT_INITIATE_DUE, CLIENT_READY_AWAITED, CLIENT_WELCOME_AWAITED,
     ERROR_INVALID_METADATA, ERROR_MALFORMED_HELLO, ERROR_MALFORMED_UNSPECIFIED, ERROR_MALFORMED_WELCOME,
-    ERROR_UNEXPECTED_COMMAND, FAILURE_PROTOCOL, FAILURE_SILENT, MECHANISM_DONE, mechanism_fail, mechanism_fail_error,
+    ERROR_UNEXPECTED_COMMAND, FAILURE_PROTOCOL, FAILURE_SILENT, MECHANISM_DONE, SERVER_INITIATE_AWAITED,
+    SERVER_READY_DUE, SERVER_WELCOME_DUE, STAGE_BEGIN, STAGE_OVER, mechanism_fail, mechanism_fail_error,
     mechanism_is_command, mechanism_must_ask, mechanism_own_properties, mechanism_own_properties_bytes, mechanism_t,
     mechanism_take_properties,
 )
@@ -18,16 +20,6 @@ from zmqcore._sys cimport ENOBUFS, ENOMEM, malloc, memcpy, strlen
 from zmqcore._zmtp cimport (
     COMMAND_ERROR, COMMAND_MALFORMED, ZMTP_COMMAND, ZMTP_HEAD_BYTES_MAX, slice_t, zmtp_command_read, zmtp_head_write,
 )
-
-cdef enum plain_stage:
-    STAGE_BEGIN = 0             # client: HELLO is due; server: it is awaited
-    CLIENT_WELCOME_AWAITED
-    CLIENT_INITIATE_DUE
-    CLIENT_READY_AWAITED
-    SERVER_WELCOME_DUE
-    SERVER_INITIATE_AWAITED
-    SERVER_READY_DUE
-    STAGE_OVER
 
 cdef const char *HELLO = "\x05HELLO"
 cdef const char *WELCOME = "\x07WELCOME"
