@@ -68,7 +68,7 @@ cdef struct pattern_t:
     # load balancer: engines that may take messages, next one first; fan-out types: all attached engines
     engine_t *out_first
     engine_t *out_last
-    # a message that was_readable found deliverable (types that drop some by rule)
+    # a message that ahead_is_readable found deliverable (types that drop some by rule)
     msg_t ahead
     bint has_ahead
     uint64_t topics             # ZMQ_TOPICS_COUNT
