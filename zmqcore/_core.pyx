@@ -1,7 +1,8 @@
 # zmqcore/_core.pyx -- the Python face: arguments in, exceptions out (floor 11).
 #
-# With _errno, _pin, _frame and its own halves the only module that knows Python objects, exceptions and the GIL. Every call that may wait or makes a
-# system call releases the GIL, comes back to run signal handlers (-EINTR) and then goes on with the same deadline.
+# With _errno, _pin, _frame and its own halves the only module that knows Python objects, exceptions and the GIL. Every call that
+# may wait or makes a system call releases the GIL, comes back to run signal handlers (-EINTR) and then goes on with the same
+# deadline.
 # Nobody ever waits for the GIL with a socket lock held; waiting for a socket lock with the GIL held would be allowed.
 cimport cython
 from cpython.buffer cimport PyBUF_CONTIG_RO, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer

@@ -1,6 +1,7 @@
 # zmqcore/_sys_net.pxd -- the platform's network: addresses, resolver, socket options (floor 0, externs only).
-# For _transport, _filter and the texts of _options; the face takes a bound from here. All that differs between systems (accept4, close-on-exec at birth, abstract
-# options) is behind these static inlines, so a port touches this file and not its user.
+# For _transport, _filter and the texts of _options; the face takes a bound from here. All that differs between systems
+# (accept4, close-on-exec at birth, abstract names, options) is behind these static inlines, so a port touches this file and
+# not its user.
 # Errors: negative errno. An option that the system lacks is skipped, as libzmq skips it.
 from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, uint8_t
