@@ -57,7 +57,7 @@ cdef struct mechanism_t:
     bint was_asked              # the state ASKING has been there
     bint is_sent                # NULL: READY was handed out
     bint is_accepted            # NULL: the peer's READY was accepted
-    int stage                   # PLAIN, CURVE: STAGE_*, CLIENT_* and SERVER_* below
+    int stage                   # PLAIN, CURVE: what is due, by a table of their own
     uint8_t *properties         # the peer's property list as received; owned
     size_t properties_bytes
     slice_t peer_id             # into properties; size 0: none

@@ -9,11 +9,13 @@
 # sent is nothing but bytes until its box has opened.
 from libc.stdint cimport uint8_t
 from zmqcore._mechanism cimport (
-    CLIENT_INITIATE_DUE, CLIENT_READY_AWAITED, CLIENT_WELCOME_AWAITED,
+    CLIENT_INITIATE_DUE, CLIENT_READY_AWAITED, CLIENT_WELCOME_AWAITED, SERVER_INITIATE_AWAITED, SERVER_READY_DUE,
+    SERVER_WELCOME_DUE, STAGE_BEGIN, STAGE_OVER,
+)
+from zmqcore._mechanism cimport (
     ERROR_CRYPTOGRAPHIC, ERROR_INVALID_METADATA, ERROR_KEY_EXCHANGE, ERROR_MALFORMED_HELLO, ERROR_MALFORMED_INITIATE,
     ERROR_MALFORMED_READY, ERROR_MALFORMED_UNSPECIFIED, ERROR_MALFORMED_WELCOME, ERROR_UNEXPECTED_COMMAND,
-    FAILURE_PROTOCOL, FAILURE_SILENT, MECHANISM_DONE, SERVER_INITIATE_AWAITED, SERVER_READY_DUE, SERVER_WELCOME_DUE,
-    STAGE_BEGIN, STAGE_OVER, mechanism_fail, mechanism_fail_error, mechanism_is_command,
+    FAILURE_PROTOCOL, FAILURE_SILENT, MECHANISM_DONE, mechanism_fail, mechanism_fail_error, mechanism_is_command,
     mechanism_must_ask, mechanism_own_properties, mechanism_own_properties_bytes, mechanism_take_properties,
 )
 from zmqcore._sodium cimport (
