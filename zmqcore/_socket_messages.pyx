@@ -302,11 +302,14 @@ cdef int hand_out(socket_t *self, msg_t *msg, bint is_whole, bint *has_more) noe
             self.incoming_next += 1
             if not is_whole:
                 break
-    if msg.metadata == NULL:
-        msg_label(msg, self.incoming.metadata)
     bell_used(self)
     self.has_more = self.incoming_next < self.incoming.count
     has_more[0] = self.has_more
+    if msg.metadata == NULL and self.has_more:
+        msg_label(msg, self.incoming.metadata)
+    elif msg.metadata == NULL:
+        msg.metadata = self.incoming.metadata
+        self.incoming.metadata = NULL
     if not self.has_more:
         self.incoming_next = 0
         msg_clear(&self.incoming)
