@@ -46,7 +46,7 @@ FLOORS: dict[str, tuple[int, set[str]]] = {
     "_filter": (4, GROUND | {"_transport", "_options"}),
     "_socks": (4, GROUND | {"_options"}),
     "_security": (4, GROUND | {"_options"}),
-    "_metadata": (4, GROUND | {"_zmtp"}),
+    "_metadata": (4, GROUND | {"_zmtp", "_message"}),
     "_mechanism": (4, GROUND | {"_zmtp", "_options", "_security", "_sodium"}),
     "_zap": (4, GROUND | {"_zmtp", "_message", "_options", "_mechanism"}),
     "_handshake": (4, GROUND | {"_zmtp", "_message", "_pipe", "_options", "_security", "_mechanism"}),
@@ -64,7 +64,7 @@ FLOORS: dict[str, tuple[int, set[str]]] = {
     "_proxy": (8, GROUND | {"_reactor", "_message", "_pipe", "_options", "_engine", "_pattern", "_socket", "_stats"}),
     "_errno": (9, GROUND),
     "_pin": (9, GROUND | {"_message"}),
-    "_frame": (10, GROUND | {"_message", "_errno", "_pin"}),
+    "_frame": (10, GROUND | {"_zmtp", "_message", "_metadata", "_errno", "_pin"}),
     "_core": (
         11,
         GROUND

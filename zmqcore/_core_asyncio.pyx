@@ -8,9 +8,9 @@ import cython
 from libc.stdint cimport int32_t
 from zmqcore._core cimport Socket
 from zmqcore._errno cimport check
-from zmqcore._frame cimport SHARE_NONE, push_data, push_parts, take_part, take_parts
+from zmqcore._frame cimport SHARE_NONE, Frame, push_data, push_parts, take_part, take_parts
 from zmqcore._limits cimport READY_RUN_MAX
-from zmqcore._message cimport msg_fini, msg_init, msg_t
+from zmqcore._message cimport msg_fini, msg_init, msg_label, msg_t
 from zmqcore._socket cimport SOCKET_SNDMORE, socket_sit, socket_stand, socket_t
 from zmqcore._socket_gather cimport socket_flush, socket_send_gathered
 from zmqcore._socket_messages cimport socket_attend, socket_recv, socket_recv_quick, socket_send
@@ -221,6 +221,9 @@ def unrecv(Socket socket not None, list parts not None, bint is_begun):
     msg_init(&msg)
     try:
         push_parts(&msg, parts, True)
+        for part in parts:
+            if msg.metadata == NULL and isinstance(part, Frame):
+                msg_label(&msg, (<Frame>part)._metadata)
         with nogil:
             rc = socket_unrecv(at, &msg, is_begun)
         if rc == -EAGAIN:

@@ -1,6 +1,7 @@
 # zmqcore/_core_backend.pxd -- pyzmq's classes, for the half that serves zmq.asyncio. Needs the GIL.
+from libc.stdint cimport uint32_t
 from zmqcore._core cimport Socket as CoreSocket
-from zmqcore._message cimport store_t
+from zmqcore._message cimport msg_t
 from zmqcore._socket cimport socket_t
 
 cdef class Socket:
@@ -15,5 +16,5 @@ cdef class Socket:
     cdef object send_frame(self, socket_t *socket, object frame, int flags)
     cdef int endpoint_call(self, int (*call)(socket_t *, const char *, size_t) noexcept nogil, object addr) except? -1
 
-# A part of a message as pyzmq's Frame.
-cdef object frame_of(const unsigned char *at, size_t size, store_t *store, bint more, bint track)
+# The part i of a message as pyzmq's Frame.
+cdef object frame_of(const msg_t *msg, uint32_t i, bint more, bint track)

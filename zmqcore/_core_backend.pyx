@@ -8,16 +8,16 @@
 # pyzmq is half made when this is imported, and its parts are looked up at their first use (`pyzmq`).
 from cpython.buffer cimport PyBUF_CONTIG_RO, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport int32_t, uint8_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t
 from zmqcore._context cimport context_get, context_set, context_t
 from zmqcore._core cimport Context as CoreContext
 from zmqcore._core cimport Socket as CoreSocket
 from zmqcore._core cimport context_of, endpoint_text, message_in, message_out, poll_table, socket_of
 from zmqcore._errno cimport note
-from zmqcore._frame cimport SHARE_NONE, frame_fill, push_data, take_part
+from zmqcore._frame cimport SHARE_NONE, frame_fill, frame_option, frame_receive, frame_share, push_data, take_part
 from zmqcore._frame cimport Frame as CoreFrame
 from zmqcore._limits cimport SMALL_BYTES
-from zmqcore._message cimport msg_fini, msg_init, msg_t, store_ref, store_t
+from zmqcore._message cimport msg_fini, msg_init, msg_t
 from zmqcore._options cimport (
     OPTION_BYTES, OPTION_EVENTS, OPTION_FD, OPTION_KEY, OPTION_RCVMORE, OPTION_RCVTIMEO, OPTION_SNDTIMEO, OPTION_STRING,
     options_kind,
@@ -36,10 +36,6 @@ import weakref
 
 from zmqcore.errors import ZMQError as CoreError
 from zmqcore.tracker import Released
-
-cdef enum:
-    MESSAGE_MORE = 1
-    MESSAGE_SHARED = 3
 
 cdef const int32_t *released = pins_waiting()
 
@@ -275,12 +271,7 @@ cdef class Frame(CoreFrame):
     def fast_copy(self):
         """Another Frame of the same bytes, which are shared."""
         cdef Frame copy = pyzmq().Frame()
-        if self._store != NULL:
-            store_ref(self._store)
-        copy._store = self._store
-        copy._at = self._at
-        copy._size = self._size
-        copy._more = self._more
+        frame_share(copy, self)
         copy._data = self._data
         copy._bytes = self._bytes
         copy._tracker = self._tracker
@@ -323,15 +314,10 @@ cdef class Frame(CoreFrame):
 
     def get(self, option):
         """get(option) -> int or str: a message option by number, or a property by name (zmq_msg_get(3), zmq_msg_gets(3))."""
-        if isinstance(option, (str, bytes)):
+        value = frame_option(self, option)
+        if value is None:
             wrong(-EINVAL)
-        if not isinstance(option, int):
-            raise TypeError(f"expected int or str, got: {option!r}")
-        if option == MESSAGE_MORE:
-            return int(self._more)
-        if option == MESSAGE_SHARED:
-            return int(self._store != NULL and self._store.refs > 1)
-        wrong(-EINVAL)
+        return value
 
     def set(self, option, value):
         """set(option, value): there is no message property that can be set: EINVAL (zmq_msg_set(3))."""
@@ -340,9 +326,9 @@ cdef class Frame(CoreFrame):
 
 # --- socket -------------------------------------------------------------------------------------------------------------------
 
-cdef object frame_of(const unsigned char *at, size_t size, store_t *store, bint more, bint track):
+cdef object frame_of(const msg_t *msg, uint32_t i, bint more, bint track):
     frame = pyzmq().Frame(track=track)
-    frame_fill(frame, at, size, store, more)
+    frame_receive(frame, msg, i, more)
     return frame
 
 
@@ -603,7 +589,7 @@ cdef class Socket:
             right(message_in(socket, &msg, flags, False, &more))
             if copy:
                 return take_part(&msg, 0, True, more)
-            return frame_of(msg.parts[0].at, msg.parts[0].size, msg.parts[0].store, more, track)
+            return frame_of(&msg, 0, more, track)
         finally:
             msg_fini(&msg)
 

@@ -23,7 +23,7 @@ cdef object done(self, object value):
 cdef object part_of(msg_t *msg, uint32_t i, bint copy, bint track, bint more):
     if copy:
         return take_part(msg, i, True, more)
-    return frame_of(msg.parts[i].at, msg.parts[i].size, msg.parts[i].store, more, track)
+    return frame_of(msg, i, more, track)
 
 
 cdef object receive(self, bint is_whole, bint copy, bint track):

@@ -16,8 +16,7 @@ from zmqcore._curve cimport curve_t
 from zmqcore._handshake cimport handshake_t
 from zmqcore._link cimport link_t
 from zmqcore._lookup cimport lookup_t
-from zmqcore._message cimport msg_t, store_t
-from zmqcore._metadata cimport metadata_t
+from zmqcore._message cimport msg_t, part_t, store_t
 from zmqcore._monitor cimport monitor_t
 from zmqcore._options cimport options_t
 from zmqcore._pipe cimport pipe_t
@@ -84,6 +83,12 @@ cdef enum engine_end:
     END_FAILED = 3              # the peer broke the protocol: a connector gives up
     END_CLOSED = 4              # we are done with it
 
+# The messages that came over an earlier connection of an engine.
+cdef struct era_t:
+    store_t *metadata           # counted; NULL none
+    uint64_t last               # pipe_t.total_msgs when it ended
+    era_t *next
+
 cdef struct engine_t:
     # set once
     host_t *host
@@ -121,7 +126,9 @@ cdef struct engine_t:
     curve_t *curve              # CURVE, while active: boxes come in and go out; owned. NULL none
     link_t *zap                 # to the authentication handler that was asked; counted. NULL none
     bint is_answered            # it answered while a thread was inside recv
-    metadata_t *metadata        # what is known of the peer, while active; counted. NULL: inproc, or older than 3.0
+    # whose messages the in pipe holds (see _engine_metadata); counted. NULL: inproc, or a peer older than 3.0
+    store_t *metadata           # of the connection, or the last one when that has ended
+    era_t *eras                 # of those before it, as long as some of their messages are unread; oldest first; owned
     # pipes of a connection with an fd
     pipe_t inbound
     pipe_t outbound

@@ -17,6 +17,7 @@ from zmqcore._engine_host cimport host_owe, host_random
 from zmqcore._engine_input cimport (
     engine_begin_raw, engine_init_input, engine_notify, engine_read, engine_resume_input, engine_shake,
 )
+from zmqcore._engine_metadata cimport engine_label, engine_metadata_fini
 from zmqcore._engine_output cimport engine_farewell, engine_flush, engine_has_output
 from zmqcore._engine_socks cimport engine_socks_begin, engine_socks_fini, engine_socks_init
 from zmqcore._engine_zap cimport engine_zap_forget, engine_zap_go_on
@@ -28,7 +29,6 @@ from zmqcore._link cimport (
 from zmqcore._lookup cimport lookup_answer, lookup_start, lookup_unref
 from zmqcore._mechanism cimport FAILURE_AUTH, FAILURE_PROTOCOL
 from zmqcore._message cimport msg_fini, msg_init, msg_push_copy, store_unref
-from zmqcore._metadata cimport metadata_unref
 from zmqcore._monitor cimport (
     EVENT_CLOSED, EVENT_CONNECTED, EVENT_CONNECT_DELAYED, EVENT_CONNECT_RETRIED, EVENT_DISCONNECTED,
     EVENT_HANDSHAKE_FAILED_AUTH, EVENT_HANDSHAKE_FAILED_NO_DETAIL, EVENT_HANDSHAKE_FAILED_PROTOCOL, monitor_raise,
@@ -149,6 +149,7 @@ cdef void engine_free(engine_t *self) noexcept nogil:
         link_unref(self.link)
     handshake_fini(&self.handshake)
     v1_fini(&self.v1)
+    engine_metadata_fini(self)
     pipe_fini(&self.inbound)
     pipe_fini(&self.outbound)
     pipe_fini(&self.raw)
@@ -422,8 +423,6 @@ cdef void engine_stopped(engine_t *self) noexcept nogil:
     v1_fini(&self.v1)
     curve_free(self.curve)
     self.curve = NULL
-    metadata_unref(self.metadata)
-    self.metadata = NULL
     pipe_clear(&self.raw)
     pipe_drop_incomplete(&self.inbound)
     if self.is_raw and was_active and how != END_CLOSED:
@@ -621,6 +620,8 @@ cdef int engine_pop(engine_t *self, msg_t *msg) noexcept nogil:
         host_owe(self.host, sleeper)
     else:
         rc = pipe_pop(&self.inbound, msg)
+        if rc == 0:
+            engine_label(self, msg)
         if rc == 0 and self.is_in_stalled and pipe_has_reopened(&self.inbound):
             engine_attention(self)
     msg.source = self

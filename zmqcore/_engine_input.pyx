@@ -13,14 +13,14 @@ from zmqcore._engine cimport (
     END_FAILED, END_LOST, ENGINE_ACTIVE, engine_attention, engine_event, engine_lose, engine_stop, engine_stopped,
     host_t,
 )
-from zmqcore._engine_zap cimport engine_peer_address, engine_zap_ask
+from zmqcore._engine_metadata cimport engine_metadata_begin
+from zmqcore._engine_zap cimport engine_zap_ask
 from zmqcore._handshake cimport (
     HANDSHAKE_ASKS, HANDSHAKE_DONE, HANDSHAKE_FAILED, handshake_drop_rest, handshake_reserve, handshake_rest, handshake_step,
     handshake_verdict,
 )
 from zmqcore._limits cimport FRAME_BYTES_MAX, PONGS_MAX
 from zmqcore._mechanism cimport curve_keys_t
-from zmqcore._metadata cimport metadata_new
 from zmqcore._monitor cimport EVENT_HANDSHAKE_FAILED_PROTOCOL, EVENT_HANDSHAKE_SUCCEEDED
 from zmqcore._options cimport SECURITY_CURVE, options_t
 from zmqcore._pipe cimport (
@@ -37,9 +37,6 @@ from zmqcore._zmtp cimport (
     COMMAND_CANCEL, COMMAND_PING, COMMAND_SUBSCRIBE, ZMTP_COMMAND, ZMTP_MORE, ZMTP_VERSION_1, ZMTP_VERSION_30, slice_t,
     zmtp_command_read, zmtp_head_read, zmtp_ping_read, zmtp_ping_write, zmtp_pong_write,
 )
-
-cdef enum:
-    PEER_ADDRESS_BYTES = 64
 
 
 cdef void engine_init_input(engine_t *self) noexcept nogil:
@@ -322,6 +319,9 @@ cdef void engine_begin_raw(engine_t *self) noexcept nogil:
     self.state = ENGINE_ACTIVE
     self.was_active = True
     pipe_start_in(&self.inbound)
+    if engine_metadata_begin(self) != 0:
+        engine_stop(self, END_FAILED)
+        return
     if not self.is_lingering:
         self.host.ops.active(self.host.arg, self)
         if self.state == ENGINE_ACTIVE and not self.is_ending:
@@ -380,22 +380,6 @@ cdef int start_inbound(engine_t *self) noexcept nogil:
     return 0
 
 
-cdef int keep_metadata(engine_t *self) noexcept nogil:
-    # 0; -ENOMEM.
-    cdef char address[PEER_ADDRESS_BYTES]
-    cdef slice_t vouched
-    cdef slice_t told
-    if self.version < ZMTP_VERSION_30:
-        return 0
-    vouched.at = self.handshake.mechanism.vouched
-    vouched.size = self.handshake.mechanism.vouched_bytes
-    told.at = self.handshake.mechanism.properties
-    told.size = self.handshake.mechanism.properties_bytes
-    engine_peer_address(self, address, sizeof(address))
-    self.metadata = metadata_new(address, self.watch.fd, vouched, told)
-    return 0 if self.metadata != NULL else -ENOMEM
-
-
 cdef void activate(engine_t *self) noexcept nogil:
     # Messages may flow.
     cdef host_t *host = self.host
@@ -403,7 +387,7 @@ cdef void activate(engine_t *self) noexcept nogil:
     self.state = ENGINE_ACTIVE
     self.version = self.handshake.version
     self.was_active = True
-    if start_inbound(self) != 0 or keep_metadata(self) != 0:
+    if start_inbound(self) != 0 or engine_metadata_begin(self) != 0:
         engine_stop(self, END_FAILED)
         return
     handshake_drop_rest(&self.handshake)

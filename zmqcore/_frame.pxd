@@ -6,6 +6,7 @@ cdef class Frame:
     cdef const uint8_t *_at
     cdef size_t _size
     cdef store_t *_store
+    cdef store_t *_metadata     # of the message that it was received in; NULL none
     cdef bint _more
     cdef bint _is_made          # nothing above changes any more
     cdef object _tracker
@@ -15,6 +16,14 @@ cdef class Frame:
 # Makes an empty frame one of these bytes: shares the store, or copies a small body, so that it does not keep a whole read buffer
 # alive.
 cdef int frame_fill(Frame frame, const uint8_t *at, size_t size, store_t *store, bint more) except -1
+# Makes an empty frame the part i of msg.
+cdef int frame_receive(Frame frame, const msg_t *msg, uint32_t i, bint more) except -1
+# Makes an empty frame a copy of another, whose bytes it shares.
+cdef void frame_share(Frame frame, Frame other) noexcept
+
+# A message option by its number, or a property by its name (zmq_msg_get(3), zmq_msg_gets(3)): int or str; None: there is none.
+# TypeError; UnicodeDecodeError: a property that is no UTF-8.
+cdef object frame_option(Frame frame, object option)
 
 # Appends one part of data for the time of the call, or (is_kept) for longer. Bytes of PIN_BYTES and more, and other buffers of
 # at least share_bytes, are not copied: event (None: none) is set when the engine has let go of them. Whether event will be.

@@ -10,10 +10,17 @@ from zmqcore._limits cimport LARGE_BODY_BYTES, PIN_BYTES
 from zmqcore._message cimport (
     batch_end, batch_first, batch_t, msg_push, msg_push_copy, msg_t, part_t, store_new, store_ref, store_t, store_unref,
 )
+from zmqcore._metadata cimport metadata_find
 from zmqcore._pin cimport pin_buffer
 from zmqcore._sys cimport EINVAL, memcpy, zc_load
+from zmqcore._zmtp cimport slice_t
 
 from zmqcore import tracker as _tracker
+
+cdef enum:
+    MESSAGE_MORE = 1            # ZMQ_MORE
+    MESSAGE_SRCFD = 2           # ZMQ_SRCFD
+    MESSAGE_SHARED = 3          # ZMQ_SHARED
 
 
 cdef class Frame:
@@ -71,6 +78,8 @@ cdef class Frame:
     def __dealloc__(self):
         if self._store != NULL:
             store_unref(self._store)
+        if self._metadata != NULL:
+            store_unref(self._metadata)
 
     def __getbuffer__(self, Py_buffer *view, int flags):
         PyBuffer_FillInfo(view, self, <void *>self._at if self._at != NULL else <void *>b"", self._size, 1, flags)
@@ -86,11 +95,13 @@ cdef class Frame:
     __hash__ = None
 
     def __getitem__(self, item):
-        return self.bytes[item]
+        return self.get(item) if isinstance(item, str) else self.bytes[item]
 
     def __copy__(self):
         """Another Frame of the same bytes, which are shared."""
-        return frame_over(self._at, self._size, self._store, self._more)
+        cdef Frame copy = Frame.__new__(Frame)
+        frame_share(copy, self)
+        return copy
 
     def __bytes__(self):
         return self.bytes
@@ -122,12 +133,15 @@ cdef class Frame:
         return self._tracker
 
     def get(self, option):
-        """get(option) -> int or str: a message property (zmq_msg_get(3)): MORE is 1, SHARED 3. EINVAL for others."""
-        if option == 1:
-            return int(self._more)
-        if option == 3:
-            return int(self._store != NULL and zc_load(&self._store.refs) > 1)
-        fail(-EINVAL)
+        """get(option) -> int or str: MORE, SHARED or SRCFD (zmq_msg_get(3)), or a property by its name (zmq_msg_gets(3))
+
+        Properties tell who sent a received message: Socket-Type, Identity, Peer-Address, User-Id (of ZAP), and what else the peer
+        (METADATA) and the ZAP handler say. EINVAL: there is none of that name; nor is there any over inproc.
+        """
+        value = frame_option(self, option)
+        if value is None:
+            fail(-EINVAL)
+        return value
 
     def set(self, option, value):
         """set(option, value): there is no property that can be set: EINVAL (zmq_msg_set(3))."""
@@ -153,10 +167,47 @@ cdef int frame_fill(Frame frame, const uint8_t *at, size_t size, store_t *store,
     return 0
 
 
-cdef Frame frame_over(const uint8_t *at, size_t size, store_t *store, bint more):
-    cdef Frame frame = Frame.__new__(Frame)
-    frame_fill(frame, at, size, store, more)
-    return frame
+cdef int frame_receive(Frame frame, const msg_t *msg, uint32_t i, bint more) except -1:
+    frame_label(frame, msg.metadata)
+    return frame_fill(frame, msg.parts[i].at, msg.parts[i].size, msg.parts[i].store, more)
+
+
+cdef inline void frame_label(Frame frame, store_t *metadata) noexcept:
+    if metadata != NULL:
+        store_ref(metadata)
+        frame._metadata = metadata
+
+
+cdef void frame_share(Frame frame, Frame other) noexcept:
+    if other._store != NULL:
+        store_ref(other._store)
+    frame_label(frame, other._metadata)
+    frame._is_made = True
+    frame._store = other._store
+    frame._at = other._at
+    frame._size = other._size
+    frame._more = other._more
+
+
+cdef object property_of(Frame frame, bytes name):
+    # str; None: there is none.
+    cdef slice_t value
+    if frame._metadata == NULL or not metadata_find(frame._metadata, name, &value):
+        return None
+    return value.at[:value.size].decode() if value.size else ""
+
+
+cdef object frame_option(Frame frame, object option):
+    if isinstance(option, (str, bytes)):
+        return property_of(frame, option.encode() if isinstance(option, str) else option)
+    if not isinstance(option, int):
+        raise TypeError(f"expected int or str, got: {option!r}")
+    if option == MESSAGE_MORE:
+        return int(frame._more)
+    if option == MESSAGE_SHARED:
+        return int(frame._store != NULL and zc_load(&frame._store.refs) > 1)
+    fd = property_of(frame, b"__fd") if option == MESSAGE_SRCFD else None
+    return None if fd is None else int(fd)
 
 
 cdef bint push_store(msg_t *msg, store_t *store) except -1:
@@ -219,9 +270,12 @@ cdef int push_parts(msg_t *msg, object parts, bint is_kept) except -1:
 
 
 cdef object take_part(msg_t *msg, uint32_t i, bint copy, bint more):
+    cdef Frame frame
     if copy:
         return PyBytes_FromStringAndSize(<const char *>msg.parts[i].at, msg.parts[i].size)
-    return frame_over(msg.parts[i].at, msg.parts[i].size, msg.parts[i].store, more)
+    frame = Frame.__new__(Frame)
+    frame_receive(frame, msg, i, more)
+    return frame
 
 
 cdef list take_parts(msg_t *msg, bint copy):

@@ -1,7 +1,8 @@
 # zmqcore/_message.pxd -- bytes that are shared by counting, and messages made of them (floor 2; sees no Python object).
 # Lock:   none: a message belongs to one thread, or to whoever holds the lock of what it lies in. Stores are counted
 #         atomically: store_ref and store_unref from any thread.
-# Memory: a part holds a count on its store; msg_clear lets go of all of them. Who passes a store to msg_push passes a count.
+# Memory: a part holds a count on its store, and a message one on its metadata; msg_clear lets go of all of them. Who passes a
+#         store to msg_push passes a count.
 from libc.stdint cimport int32_t, uint8_t, uint32_t
 from zmqcore._sys cimport zc_add
 
@@ -51,10 +52,11 @@ cdef struct msg_t:
     uint32_t room
     bint is_command             # a SUBSCRIBE or CANCEL command body (pipes that keep commands)
     void *source                # the engine that it came from; a tag, never followed; NULL none
+    store_t *metadata           # what is known of who sent it (_metadata); counted; NULL nothing
     part_t few[MSG_INLINE_PARTS]
 
 cdef void msg_init(msg_t *self) noexcept nogil
-# Lets go of all parts; the message is empty afterwards and can be used again.
+# Lets go of all parts and the metadata; the message is empty afterwards and can be used again.
 cdef void msg_clear(msg_t *self) noexcept nogil
 # msg_clear, and frees the table of parts.
 cdef void msg_fini(msg_t *self) noexcept nogil
@@ -69,6 +71,12 @@ cdef void msg_shift(msg_t *self, uint32_t count) noexcept nogil
 # target (empty) becomes what source was; source is empty afterwards.
 cdef void msg_move(msg_t *target, msg_t *source) noexcept nogil
 cdef size_t msg_bytes(const msg_t *self) noexcept nogil
+
+# A message without metadata shares these. NULL will do.
+cdef inline void msg_label(msg_t *self, store_t *metadata) noexcept nogil:
+    if metadata != NULL:
+        store_ref(metadata)
+        self.metadata = metadata
 
 # --- many messages -------------------------------------------------------------------------------------------------------
 

@@ -160,6 +160,7 @@ cdef void msg_init(msg_t *self) noexcept nogil:
     self.room = MSG_INLINE_PARTS
     self.is_command = False
     self.source = NULL
+    self.metadata = NULL
 
 
 cdef void msg_clear(msg_t *self) noexcept nogil:
@@ -170,6 +171,9 @@ cdef void msg_clear(msg_t *self) noexcept nogil:
     self.count = 0
     self.is_command = False
     self.source = NULL
+    if self.metadata != NULL:
+        store_unref(self.metadata)
+        self.metadata = NULL
 
 
 cdef void msg_fini(msg_t *self) noexcept nogil:
@@ -244,6 +248,7 @@ cdef void msg_move(msg_t *target, msg_t *source) noexcept nogil:
     target.count = source.count
     target.is_command = source.is_command
     target.source = source.source
+    target.metadata = source.metadata
     if source.parts == source.few:
         memcpy(target.few, source.few, source.count * sizeof(part_t))
     else:

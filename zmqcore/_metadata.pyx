@@ -1,6 +1,7 @@
 # zmqcore/_metadata.pyx -- see the door.
-from libc.stdint cimport uint32_t
-from zmqcore._sys cimport free, malloc, memcmp, memcpy, snprintf, strlen, zc_add
+from libc.stdint cimport uint32_t, uint8_t
+from zmqcore._message cimport store_new
+from zmqcore._sys cimport memcmp, memcpy, snprintf, strcmp, strlen
 from zmqcore._zmtp cimport zmtp_property_next, zmtp_property_write
 
 cdef enum:
@@ -12,7 +13,7 @@ cdef bint is_named(slice_t name, const char *text) noexcept nogil:
     return name.size == strlen(text) and memcmp(name.at, text, name.size) == 0
 
 
-cdef void append_told(metadata_t *self, slice_t told) noexcept nogil:
+cdef void append_told(store_t *self, slice_t told) noexcept nogil:
     # Only ZAP says who somebody is.
     cdef slice_t name, value
     cdef size_t off = 0
@@ -24,15 +25,13 @@ cdef void append_told(metadata_t *self, slice_t told) noexcept nogil:
         start = off
 
 
-cdef metadata_t *metadata_new(const char *peer_address, int fd, slice_t vouched, slice_t told) noexcept nogil:
+cdef store_t *metadata_new(const char *peer_address, int fd, slice_t vouched, slice_t told) noexcept nogil:
     cdef size_t room = OWN_BYTES + strlen(peer_address) + vouched.size + told.size
-    cdef metadata_t *self = <metadata_t *>malloc(sizeof(metadata_t) + room)
+    cdef store_t *self = store_new(room)
     cdef char number[16]
     cdef int digits
     if self == NULL:
         return NULL
-    self.refs = 1
-    self.data = <uint8_t *>(self + 1)
     self.size = zmtp_property_write(self.data, "Peer-Address", <const uint8_t *>peer_address,
                                     <uint32_t>strlen(peer_address))
     digits = snprintf(number, sizeof(number), "%d", fd)
@@ -44,16 +43,7 @@ cdef metadata_t *metadata_new(const char *peer_address, int fd, slice_t vouched,
     return self
 
 
-cdef void metadata_ref(metadata_t *self) noexcept nogil:
-    zc_add(&self.refs, 1)
-
-
-cdef void metadata_unref(metadata_t *self) noexcept nogil:
-    if self != NULL and zc_add(&self.refs, -1) == 0:
-        free(self)
-
-
-cdef bint metadata_find(const metadata_t *self, const char *name, slice_t *value) noexcept nogil:
+cdef bint metadata_find(const store_t *self, const char *name, slice_t *value) noexcept nogil:
     cdef slice_t list
     cdef slice_t each
     cdef size_t off = 0
@@ -62,4 +52,4 @@ cdef bint metadata_find(const metadata_t *self, const char *name, slice_t *value
     while zmtp_property_next(list, &off, &each, value) > 0:
         if is_named(each, name):
             return True
-    return False
+    return strcmp(name, "Routing-Id") == 0 and metadata_find(self, "Identity", value)

@@ -1,15 +1,15 @@
 # zmqcore/_pattern_publisher.pyx -- see the door.
 #
-# A notification waits in a pipe of the pattern as [serial of the engine (8 bytes), 01 or 00 + topic]; a message that a
-# subscriber sent upstream as [serial, its parts]. The serial serves ZMQ_XPUB_MANUAL, where the user's answer concerns the
+# A notification waits in a pipe of the pattern as [note_t, 01 or 00 + topic]; a message that a subscriber sent upstream as
+# [note_t, its parts]. The serial in it serves ZMQ_XPUB_MANUAL, where the user's answer concerns the
 # peer of the notification that was read last, who may be gone by then.
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from zmqcore._engine cimport engine_pop, engine_push, engine_t, engine_writable
 from zmqcore._engine_run cimport engine_append_raw, engine_append_run, engine_out_room, engine_takes_runs
 from zmqcore._limits cimport NOTIFICATIONS_MAX, SMALL_BYTES, TRIE_WARM_TOPICS
 from zmqcore._message cimport (
-    msg_clear, msg_fini, msg_init, msg_push, msg_push_copy, msg_shift, msg_t, msg_unshift, part_t, store_new, store_t,
-    store_unref,
+    msg_clear, msg_fini, msg_init, msg_label, msg_push, msg_push_copy, msg_shift, msg_t, msg_unshift, part_t, store_new,
+    store_t, store_unref,
 )
 from zmqcore._options cimport OPTION_SUBSCRIBE, TYPE_PUB, TYPE_XPUB, options_t
 from zmqcore._pattern cimport (
@@ -25,6 +25,11 @@ from zmqcore._zmtp cimport (
     COMMAND_CANCEL, COMMAND_SUBSCRIBE, ZMTP_HEAD_BYTES_MAX, ZMTP_VERSION_1, slice_t, zmtp_command_read,
     zmtp_head_write,
 )
+
+# What goes before a message in publisher_t.notes, as a part of its own.
+cdef struct note_t:
+    uint64_t serial             # of the engine
+    store_t *metadata           # of the message; counted; NULL none
 
 cdef struct publisher_t:
     trie_t trie
@@ -70,8 +75,13 @@ cdef int xpub_init(pattern_t *self) noexcept nogil:
 
 cdef void publisher_fini(pattern_t *self) noexcept nogil:
     cdef publisher_t *state = <publisher_t *>self.state
+    cdef msg_t msg
     if state != NULL:
         trie_fini(&state.trie)
+        msg_init(&msg)
+        while take_note(state, &msg) == 0:
+            msg_clear(&msg)
+        msg_fini(&msg)
         pipe_fini(&state.notes)
         free(state.hits)
         free(state)
@@ -81,19 +91,29 @@ cdef void publisher_fini(pattern_t *self) noexcept nogil:
 
 cdef void note(publisher_t *state, engine_t *engine, msg_t *msg) noexcept nogil:
     # Queues what the user shall read; msg is empty afterwards.
-    cdef store_t *serial
+    cdef note_t head
     if state.has_user and state.notes.msgs < NOTIFICATIONS_MAX:
-        serial = store_new(sizeof(uint64_t))
-        if serial != NULL:
-            memcpy(serial.data, &engine.serial, sizeof(uint64_t))
-            if msg_unshift(msg, serial.data, sizeof(uint64_t), serial) == 0:
-                pipe_append(&state.notes, msg)
-            else:
-                store_unref(serial)
+        head.serial = engine.serial
+        head.metadata = msg.metadata
+        if msg_unshift(msg, <const uint8_t *>&head, sizeof(note_t), NULL) == 0 and pipe_append(&state.notes, msg) == 0:
+            msg.metadata = NULL         # now counted by the note
     msg_clear(msg)
 
 
-cdef void note_topic(publisher_t *state, engine_t *engine, bint is_subscribe, const uint8_t *topic, size_t size) noexcept nogil:
+cdef int take_note(publisher_t *state, msg_t *msg) noexcept nogil:
+    # 0; -EAGAIN; -ENOMEM.
+    cdef note_t head
+    cdef int rc = pipe_pop(&state.notes, msg)
+    if rc == 0:
+        memcpy(&head, msg.parts[0].at, sizeof(note_t))
+        msg_shift(msg, 1)
+        msg.metadata = head.metadata
+        state.last_serial = head.serial
+    return rc
+
+
+cdef void note_topic(publisher_t *state, engine_t *engine, store_t *metadata, bint is_subscribe, const uint8_t *topic,
+                     size_t size) noexcept nogil:
     cdef msg_t msg
     cdef store_t *body
     if not state.has_user:
@@ -106,6 +126,7 @@ cdef void note_topic(publisher_t *state, engine_t *engine, bint is_subscribe, co
         memcpy(body.data + 1, topic, size)
     msg_init(&msg)
     if msg_push(&msg, body.data, size + 1, body) == 0:
+        msg_label(&msg, metadata)
         note(state, engine, &msg)
     else:
         store_unref(body)
@@ -114,13 +135,14 @@ cdef void note_topic(publisher_t *state, engine_t *engine, bint is_subscribe, co
 
 # --- subscriptions ------------------------------------------------------------------------------------------------------
 
-cdef void take_subscription(pattern_t *self, engine_t *engine, bint is_subscribe, const uint8_t *topic, size_t size) noexcept nogil:
+cdef void take_subscription(pattern_t *self, engine_t *engine, store_t *metadata, bint is_subscribe, const uint8_t *topic,
+                            size_t size) noexcept nogil:
     cdef publisher_t *state = <publisher_t *>self.state
     cdef const options_t *options = self.options
     cdef bint is_news
     cdef int rc
     if options.xpub_manual:
-        note_topic(state, engine, is_subscribe, topic, size)
+        note_topic(state, engine, metadata, is_subscribe, topic, size)
         return
     if is_subscribe:
         rc = trie_add(&state.trie, topic, size, engine)
@@ -134,7 +156,7 @@ cdef void take_subscription(pattern_t *self, engine_t *engine, bint is_subscribe
                    or (rc & TRIE_UNKNOWN and not trie_has(&state.trie, topic, size)))
     self.topics = state.trie.topics
     if is_news:
-        note_topic(state, engine, is_subscribe, topic, size)
+        note_topic(state, engine, metadata, is_subscribe, topic, size)
 
 
 cdef inline bint is_subscription(const part_t *part) noexcept nogil:
@@ -151,7 +173,7 @@ cdef void take_message(pattern_t *self, engine_t *engine, msg_t *msg) noexcept n
         if not looks_on or not is_subscription(&msg.parts[i]):
             continue
         if first_is:
-            take_subscription(self, engine, msg.parts[i].at[0], msg.parts[i].at + 1, msg.parts[i].size - 1)
+            take_subscription(self, engine, msg.metadata, msg.parts[i].at[0], msg.parts[i].at + 1, msg.parts[i].size - 1)
         elif msg.parts[i].at[0]:
             trie_add(&state.trie, msg.parts[i].at + 1, msg.parts[i].size - 1, engine)
         else:
@@ -172,7 +194,7 @@ cdef void publisher_input(pattern_t *self, engine_t *engine) noexcept nogil:
         elif msg.is_command:
             command = zmtp_command_read(msg.parts[0].at, msg.parts[0].size, &topic)
             if command == COMMAND_SUBSCRIBE or command == COMMAND_CANCEL:
-                take_subscription(self, engine, command == COMMAND_SUBSCRIBE, topic.at, topic.size)
+                take_subscription(self, engine, msg.metadata, command == COMMAND_SUBSCRIBE, topic.at, topic.size)
         else:
             take_message(self, engine, &msg)
         msg_clear(&msg)
@@ -195,12 +217,12 @@ cdef void publisher_active(pattern_t *self, engine_t *engine) noexcept nogil:
         msg_fini(&msg)
     if engine.version == ZMTP_VERSION_1:
         # Peers of that age do not pass subscriptions on: they get everything.
-        take_subscription(self, engine, True, NULL, 0)
+        take_subscription(self, engine, NULL, True, NULL, 0)
 
 
 cdef void on_topic_left(void *arg, const uint8_t *topic, size_t size) noexcept nogil:
     cdef publisher_t *state = <publisher_t *>arg
-    note_topic(state, state.leaving, False, topic, size)
+    note_topic(state, state.leaving, NULL, False, topic, size)
 
 
 cdef void publisher_forget(pattern_t *self, engine_t *engine) noexcept nogil:
@@ -405,12 +427,7 @@ cdef int publisher_send_body(pattern_t *self, const uint8_t *at, size_t size) no
 
 
 cdef int xpub_recv(pattern_t *self, msg_t *msg) noexcept nogil:
-    cdef publisher_t *state = <publisher_t *>self.state
-    cdef int rc = pipe_pop(&state.notes, msg)
-    if rc == 0:
-        memcpy(&state.last_serial, msg.parts[0].at, sizeof(uint64_t))
-        msg_shift(msg, 1)
-    return rc
+    return take_note(<publisher_t *>self.state, msg)
 
 
 cdef bint xpub_is_readable(pattern_t *self) noexcept nogil:

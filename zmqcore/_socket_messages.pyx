@@ -4,7 +4,7 @@ from zmqcore._engine_host cimport host_attend, host_needs_attention
 from zmqcore._limits cimport FLOOD_GAP_US, FLOOD_NAP_US, FLOOD_PAUSE_US, FLOOD_SENDS, FLOOD_SENDS_KEPT, SMALL_BYTES
 from zmqcore._message cimport (
     batch_add_body, batch_body_room, batch_first, batch_peek, batch_push, batch_t, batch_took, msg_clear, msg_fini,
-    msg_init, msg_move, msg_push, msg_t, part_t,
+    msg_init, msg_label, msg_move, msg_push, msg_t, part_t,
 )
 from zmqcore._reactor cimport io_release, mailbox_has, mailbox_ring, timers_set
 from zmqcore._socket cimport (
@@ -305,6 +305,11 @@ cdef int hand_out(socket_t *self, msg_t *msg, bint is_whole, bint *has_more) noe
     bell_used(self)
     self.has_more = self.incoming_next < self.incoming.count
     has_more[0] = self.has_more
+    if msg.metadata == NULL and self.has_more:
+        msg_label(msg, self.incoming.metadata)
+    elif msg.metadata == NULL:
+        msg.metadata = self.incoming.metadata
+        self.incoming.metadata = NULL
     if not self.has_more:
         self.incoming_next = 0
         msg_clear(&self.incoming)

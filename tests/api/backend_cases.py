@@ -294,6 +294,39 @@ def received_frames_know_what_follows() -> None:
         assert zmqcore.Frame in zmq.Frame.__mro__
 
 
+def received_frames_know_who_sent_them() -> None:
+    with pair(zmq.PULL, zmq.PUSH) as (pull, push):
+        push.send_multipart([b"a", b"b" * 100_000])
+        push.send(b"c", copy=False)
+        frames = [*pull.recv_multipart(copy=False), pull.recv(copy=False, track=True)]
+        for frame in (*frames, copy.copy(frames[0]), frames[1].fast_copy()):
+            assert frame["Socket-Type"] == frame.get(b"Socket-Type") == "PUSH"
+            assert frame.get("Peer-Address") == "127.0.0.1" and frame.get(zmq.SRCFD) == int(frame["__fd"])
+            with pytest.raises(zmq.ZMQError) as wrong:
+                frame.get("User-Id")
+            assert wrong.value.errno == errno.EINVAL
+        with pytest.raises(TypeError):
+            frames[0].get(None)
+        with pytest.raises(zmq.ZMQError):
+            zmq.Frame(b"x").get("Socket-Type")
+
+
+def awaited_frames_know_who_sent_them() -> None:
+    async def main() -> None:
+        with pair(zmq.PULL, zmq.PUSH, zmq.asyncio.Context) as (pull, push):
+            waiting = asyncio.ensure_future(pull.recv(copy=False))
+            await asyncio.sleep(0)
+            for _ in range(3):
+                await push.send_multipart([b"a", b"b"])
+            frames = [await waiting, await pull.recv(copy=False)]
+            frames += await pull.recv_multipart(copy=False)
+            assert await pull.poll(DEADLINE_S * 1000)
+            frames += await pull.recv_multipart(copy=False)
+            assert [frame["Socket-Type"] for frame in frames] == ["PUSH"] * 6
+
+    asyncio.run(main())
+
+
 # --- devices ---------------------------------------------------------------------------------------------------------
 
 

@@ -45,6 +45,28 @@ async def _cancelled(tasks: list[asyncio.Task[Any]]) -> None:
 
 
 @pytest.mark.parametrize("is_whole", [False, True])
+def test_frames_that_come_back_know_who_sent_them(own: Async, run: Run, is_whole: bool) -> None:
+    async def main() -> None:
+        a, b = own.pair("PUSH", "PULL")
+        receive = b.recv_multipart if is_whole else b.recv
+        waiters: list[Any] = []
+
+        async def await_one() -> None:
+            waiters.append(receive(copy=False))
+            await waiters[0]
+
+        task = asyncio.ensure_future(await_one())
+        await turns()
+        await a.send_multipart([b"1", b"2"])
+        await _come(b, [task], waiters)
+        await _cancelled([task])
+        frames = [await b.recv(copy=False), await b.recv(copy=False)]
+        assert [(frame.bytes, frame.get("Socket-Type")) for frame in frames] == [(b"1", "PUSH"), (b"2", "PUSH")]
+
+    run(main())
+
+
+@pytest.mark.parametrize("is_whole", [False, True])
 def test_cancelled_between_arrival_and_resumption(own: Async, run: Run, is_whole: bool) -> None:
     async def main() -> None:
         a, b = own.pair()

@@ -1,21 +1,21 @@
 """zmqcore._metadata for its tests: thin wrappers, no logic."""
 from libc.stdint cimport uint8_t
-from zmqcore._metadata cimport metadata_find, metadata_new, metadata_ref, metadata_t, metadata_unref
+from zmqcore._message cimport store_t, store_unref
+from zmqcore._metadata cimport metadata_find, metadata_new
 from zmqcore._zmtp cimport slice_t
 
 
 cdef class Metadata:
-    cdef metadata_t *at
+    cdef store_t *at
 
     def __cinit__(self, bytes address not None, int fd, bytes vouched not None, bytes told not None):
         self.at = metadata_new(address, fd, slice_t(<const uint8_t *><const char *>vouched, len(vouched)),
                                slice_t(<const uint8_t *><const char *>told, len(told)))
         assert self.at != NULL
-        metadata_ref(self.at)
-        metadata_unref(self.at)
 
     def __dealloc__(self):
-        metadata_unref(self.at)
+        if self.at != NULL:
+            store_unref(self.at)
 
     def find(self, bytes name not None):
         cdef slice_t value
