@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -148,6 +149,11 @@ def test_ctrl_c(zmq: ModuleType, call: str) -> None:
             assert process.stdout.readline() == "ready\n"
             wait_asleep(process.pid, process.pid)
             process.send_signal(signal.SIGINT)
+            if zmq.__name__ == "zmq":
+                # libzmq misses a signal that comes right before it sleeps, and sleeps on.
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(DEADLINE_S / 4)
+                process.send_signal(signal.SIGINT)
             output, errors = process.communicate(timeout=DEADLINE_S)
         finally:
             process.kill()
