@@ -21,12 +21,12 @@ from zmqcore._reactor cimport (
 )
 from zmqcore._security cimport security_new, security_unref
 from zmqcore._sys cimport (
-    EACCES, EAGAIN, EINVAL, ENOCOMPATPROTO, ENODEV, ENOENT, ENOMEM, EPROTONOSUPPORT, calloc, close, free, memcpy, memset,
-    pthread_mutex_lock, pthread_mutex_unlock, strcmp, strlen, strncmp, strstr, zc_now_us,
+    EACCES, EAGAIN, EINVAL, ENODEV, ENOENT, ENOMEM, calloc, close, free, memcpy, memset, pthread_mutex_lock,
+    pthread_mutex_unlock, strcmp, strlen, strstr, zc_now_us,
 )
 from zmqcore._transport cimport (
-    TRANSPORT_INPROC, TRANSPORT_IPC, transport_accept, transport_listen, transport_own_text, transport_parse,
-    transport_same, transport_unlisten,
+    TRANSPORT_INPROC, TRANSPORT_IPC, transport_accept, transport_figures, transport_listen, transport_needs_resolver,
+    transport_own_text, transport_parse, transport_unlisten,
 )
 
 
@@ -330,23 +330,22 @@ cdef void let_go(endpoint_t *self) noexcept nogil:
         owner.ops.disconnect(owner.arg, engine)
 
 
-cdef bint names(endpoint_t *self, const char *text, size_t size) noexcept nogil:
-    if strlen(self.address.text) == size and strncmp(self.address.text, text, size) == 0:
-        # A wildcard is no name for what it has become.
-        return not self.is_bound or strcmp(self.address.text, self.resolved) == 0
-    if not self.is_bound or self.address.kind == TRANSPORT_INPROC:
-        return False
-    return transport_same(text, size, self.owner.host.options.transport.ipv6, self.resolved)
+cdef const char *known_by(const endpoint_t *self) noexcept nogil:
+    # A listener goes by what its text has become, a connector by the text that it was given.
+    if self.is_bound:
+        return self.resolved
+    return self.address.text
 
 
-cdef int remove(endpoints_t *self, const char *text, size_t size, bint is_bound, bint is_all) noexcept nogil:
+cdef bint remove(endpoints_t *self, const char *text, bint is_bound) noexcept nogil:
+    # Several connectors of one text go together. Whether there was one.
     cdef endpoint_t **at = &self.first
     cdef endpoint_t *endpoint
     cdef bint is_found = False
     free_dead(self)
-    while at[0] != NULL and (is_all or not is_found):
+    while at[0] != NULL and not (is_found and is_bound):
         endpoint = at[0]
-        if endpoint.is_bound != is_bound or not names(endpoint, text, size):
+        if endpoint.is_bound != is_bound or strcmp(known_by(endpoint), text) != 0:
             at = &endpoint.next
             continue
         is_found = True
@@ -355,24 +354,45 @@ cdef int remove(endpoints_t *self, const char *text, size_t size, bint is_bound,
         endpoint_bury(endpoint)
     free_dead(self)
     host_attend(self.host)
-    return 0 if is_found else -ENOENT
+    return is_found
 
 
-cdef int check_text(endpoints_t *self, const char *text, size_t size, bint is_bind) noexcept nogil:
-    # Malformed text and foreign schemes have their errnos here too; what merely cannot be found is ENOENT.
+cdef int figures_of(endpoints_t *self, const address_t *address, char *out) noexcept nogil:
+    # UNLOCKS when a name server has to be asked.
+    cdef host_t *host = self.host
+    cdef bint ipv6 = host.options.transport.ipv6
+    cdef int rc
+    if not transport_needs_resolver(address):
+        return transport_figures(address, ipv6, out)
+    host.turns += 1
+    pthread_mutex_unlock(&host.lock)
+    rc = transport_figures(address, ipv6, out)
+    pthread_mutex_lock(&host.lock)
+    host.turns -= 1
+    return rc
+
+
+cdef int take_back(endpoints_t *self, const char *text, size_t size, bint is_bound) noexcept nogil:
+    # Programs may unbind what they have connected, and the other way round: to libzmq it is the same.
     cdef address_t address
-    cdef int rc = transport_parse(text, size, is_bind, self.host.options.transport.ipv6, &address)
-    return rc if rc in (-EINVAL, -EPROTONOSUPPORT, -ENOCOMPATPROTO) else 0
+    cdef char figures[ENDPOINT_BYTES_MAX]
+    cdef int rc = transport_parse(text, size, is_bound, self.host.options.transport.ipv6, &address)
+    # Malformed text and foreign schemes have their errnos here too; an address that cannot be is merely not found.
+    if rc != 0 and address.kind == 0:
+        return rc
+    if remove(self, address.text, is_bound) or remove(self, address.text, not is_bound):
+        return 0
+    if rc != 0 or figures_of(self, &address, figures) != 0:
+        return -ENOENT
+    return 0 if remove(self, figures, is_bound) or remove(self, figures, not is_bound) else -ENOENT
 
 
 cdef int endpoints_unbind(endpoints_t *self, const char *text, size_t size) noexcept nogil:
-    cdef int rc = check_text(self, text, size, True)
-    return rc if rc != 0 else remove(self, text, size, True, False)
+    return take_back(self, text, size, True)
 
 
 cdef int endpoints_disconnect(endpoints_t *self, const char *text, size_t size) noexcept nogil:
-    cdef int rc = check_text(self, text, size, False)
-    return rc if rc != 0 else remove(self, text, size, False, True)
+    return take_back(self, text, size, False)
 
 
 cdef void endpoints_forget(endpoints_t *self, engine_t *engine) noexcept nogil:
