@@ -4,8 +4,8 @@ from zmqcore._context cimport (
     context_bind_inproc, context_connect_inproc, context_forget_inproc, context_unbind_inproc, inproc_end_t,
 )
 from zmqcore._engine cimport ENGINE_DEAD, engine_connect, engine_new_accepted, engine_new_connector, engine_new_linked
-from zmqcore._engine_host cimport host_attend
-from zmqcore._filter cimport filter_fini, filter_init, filter_passes
+from zmqcore._engine_host cimport host_attend, host_forget_terms, host_terms
+from zmqcore._filter cimport filter_passes
 from zmqcore._limits cimport ACCEPTS_MAX, ACCEPT_REST_US
 from zmqcore._link cimport LINK_CONNECTOR, link_leave, link_new, link_t, link_unref
 from zmqcore._message cimport store_new, store_unref
@@ -14,16 +14,16 @@ from zmqcore._monitor cimport (
     monitor_raise, monitor_t,
 )
 from zmqcore._options cimport (
-    TYPE_DEALER, TYPE_PUB, TYPE_REQ, TYPE_SUB, options_t,
+    TYPE_DEALER, TYPE_PUB, TYPE_REQ, TYPE_SUB, options_conflate, options_t,
 )
 from zmqcore._reactor cimport (
     REACTOR_IN, poller_unwatch, poller_watch, timers_cancel, timers_reserve, timers_set, timers_unreserve,
 )
-from zmqcore._security cimport security_new, security_unref
 from zmqcore._sys cimport (
     EACCES, EAGAIN, EINVAL, ENODEV, ENOENT, ENOMEM, calloc, close, free, memcpy, memset, pthread_mutex_lock,
     pthread_mutex_unlock, strcmp, strlen, strstr, zc_now_us,
 )
+from zmqcore._terms cimport terms_t, terms_unref
 from zmqcore._transport cimport (
     TRANSPORT_INPROC, TRANSPORT_IPC, transport_accept, transport_figures, transport_listen, transport_needs_resolver,
     transport_own_text, transport_parse, transport_unlisten,
@@ -55,8 +55,7 @@ cdef endpoint_t *endpoint_new(endpoints_t *self, const address_t *address, bint 
 
 
 cdef void endpoint_free(endpoint_t *self) noexcept nogil:
-    filter_fini(&self.filter)
-    security_unref(self.security)
+    terms_unref(self.terms)
     timers_unreserve(&self.owner.host.timers, 1)
     free(self)
 
@@ -92,7 +91,7 @@ cdef int own_end(endpoints_t *self, inproc_end_t *end) noexcept nogil:
     end.mailbox = self.host.mailbox
     end.sndhwm = options.sndhwm
     end.rcvhwm = options.rcvhwm
-    end.is_conflated = options.conflate
+    end.is_conflated = options_conflate(options)
     end.id = NULL
     if options.routing_id.size:
         end.id = store_new(options.routing_id.size)
@@ -129,23 +128,23 @@ cdef int bind_stream(endpoints_t *self, endpoint_t *endpoint) noexcept nogil:
     cdef int fd = -1
     cdef int rc = self.ops.open(self.arg)
     if rc == 0:
-        rc = filter_init(&endpoint.filter, host.options)
-    if rc == 0:
-        endpoint.security = security_new(host.options)
-        if endpoint.security == NULL:
+        endpoint.terms = host_terms(host)
+        if endpoint.terms == NULL:
             rc = -ENOMEM
     if rc != 0:
         return rc
-    endpoint.options = host.options.transport
     host.turns += 1
     pthread_mutex_unlock(&host.lock)
-    rc = transport_listen(&endpoint.address, &endpoint.options, &fd, endpoint.resolved)
+    rc = transport_listen(&endpoint.address, &endpoint.terms.options.transport, &fd, endpoint.resolved)
     pthread_mutex_lock(&host.lock)
     host.turns -= 1
     if rc != 0:
         tell_bind_failed(self, &endpoint.address, rc)
         return rc
-    host.options.transport.use_fd = -1      # taken over by this bind
+    if endpoint.terms.options.transport.use_fd != -1:
+        # Taken over by this bind.
+        host.options.transport.use_fd = -1
+        host_forget_terms(host)
     endpoint.watch.fd = fd
     endpoint.watch.fn = on_acceptable
     endpoint.watch.arg = endpoint
@@ -187,7 +186,7 @@ cdef void on_acceptable(void *arg, uint32_t events) noexcept nogil:
     cdef int rc, _
     cdef int fd = -1
     for _ in range(ACCEPTS_MAX):
-        rc = transport_accept(self.watch.fd, self.address.kind, &self.options, &fd)
+        rc = transport_accept(self.watch.fd, self.address.kind, &self.terms.options.transport, &fd)
         if rc == -EAGAIN:
             return
         if rc != 0:
@@ -196,13 +195,13 @@ cdef void on_acceptable(void *arg, uint32_t events) noexcept nogil:
             poller_watch(&host.poller, &self.watch, 0)
             timers_set(&host.timers, &self.rest_timer, zc_now_us() + ACCEPT_REST_US)
             return
-        if not filter_passes(&self.filter, self.address.kind, fd):
+        if not filter_passes(&self.terms.options, self.address.kind, fd):
             close(fd)
             monitor_raise(&host.monitor, EVENT_ACCEPT_FAILED, EACCES, self.resolved)
             continue
         if host.monitor.wanted & EVENT_ACCEPTED and transport_own_text(fd, self.address.kind, text) == 0:
             monitor_raise(&host.monitor, EVENT_ACCEPTED, fd, text)
-        engine_new_accepted(host, self.address.kind, fd, self.security, self)
+        engine_new_accepted(host, self.address.kind, fd, self.terms, self)
 
 
 cdef void on_rested(void *arg) noexcept nogil:
@@ -257,10 +256,15 @@ cdef int connect_inproc(endpoints_t *self, endpoint_t *endpoint) noexcept nogil:
 
 cdef int connect_stream(endpoints_t *self, endpoint_t *endpoint) noexcept nogil:
     cdef engine_t *engine
+    cdef terms_t *terms
     cdef int rc = self.ops.open(self.arg)
     if rc != 0:
         return rc
-    engine = engine_new_connector(self.host, &endpoint.address, endpoint)
+    terms = host_terms(self.host)
+    if terms == NULL:
+        return -ENOMEM
+    engine = engine_new_connector(self.host, &endpoint.address, terms, endpoint)
+    terms_unref(terms)
     if engine == NULL:
         return -ENOMEM
     if not self.host.options.immediate:
