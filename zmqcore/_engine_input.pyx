@@ -420,8 +420,7 @@ cdef void on_ping_due(void *arg) noexcept nogil:
     if timeout_ms > 0 and (self.expiry_timer.slot == 0 or self.has_input_since_ping):
         self.has_input_since_ping = False
         timers_set(&host.timers, &self.expiry_timer, zc_now_us() + <uint64_t>timeout_ms * 1000)
-    if options.heartbeat_ivl_ms > 0:
-        timers_set(&host.timers, &self.ping_timer, zc_now_us() + <uint64_t>options.heartbeat_ivl_ms * 1000)
+    timers_set(&host.timers, &self.ping_timer, zc_now_us() + <uint64_t>options.heartbeat_ivl_ms * 1000)
 
 
 cdef void on_expiry(void *arg) noexcept nogil:
