@@ -2,18 +2,16 @@
 from libc.stdint cimport int32_t
 from zmqcore._options cimport options_fini, options_get, options_init, options_is_live, options_set, options_t
 from zmqcore._terms cimport terms_new, terms_ref, terms_t, terms_unref
+from tests.native._probe_fail cimport fail
 
-ctypedef void (*fail_after_t)(long) noexcept nogil
 ctypedef long (*live_blocks_t)() noexcept nogil
-
-cdef fail_after_t fail_after = NULL
 cdef live_blocks_t live_blocks = NULL
 
 
-def set_shim(size_t fail_after_at, size_t live_blocks_at):
-    global fail_after, live_blocks
-    fail_after = <fail_after_t>fail_after_at
-    live_blocks = <live_blocks_t>live_blocks_at
+def set_live_blocks(size_t address):
+    """The function that says how many blocks are allocated now."""
+    global live_blocks
+    live_blocks = <live_blocks_t>address
 
 
 def is_live(int32_t option):
@@ -81,9 +79,9 @@ def blocks_left(int32_t type, list values, long calls):
         assert options_set(&given, option, <const char *>value, len(value)) == 0
     with nogil:
         before = live_blocks()
-        fail_after(calls)
+        fail(calls)
         at = terms_new(&given)
-        fail_after(-1)
+        fail(-1)
         terms_unref(at)
         after = live_blocks()
     options_fini(&given)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.native import _probe_terms as probe
-from tests.unit.shim import address_of_fail_after, run_with_shim
+from tests.unit.shim import let_probes_fail, run_with_shim
 
 DEALER, ROUTER, XPUB, STREAM = 5, 6, 9, 11
 ROUTING_ID, LINGER, MAXMSGSIZE, RCVTIMEO, SNDTIMEO, ZAP_DOMAIN = 5, 17, 22, 27, 28, 55
@@ -84,7 +84,8 @@ def test_terms_are_counted() -> None:
 def run_without_memory(shim: ctypes.CDLL) -> dict[str, int]:
     live_blocks = ctypes.cast(shim.live_blocks, ctypes.c_void_p).value
     assert live_blocks is not None
-    probe.set_shim(address_of_fail_after(shim), live_blocks)
+    let_probes_fail(shim)
+    probe.set_live_blocks(live_blocks)
     refused = 0
     for calls in range(100):
         is_there, left = probe.blocks_left(DEALER, BLOBS, calls)
