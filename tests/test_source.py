@@ -26,6 +26,7 @@ GROUND = {"_sys", "_sys_net", "_limits"}
 BELOW_ENGINE = GROUND | {
     "_reactor", "_transport", "_zmtp", "_message", "_pipe", "_options", "_mechanism", "_handshake", "_v1", "_link",
     "_raw", "_monitor", "_z85", "_filter", "_lookup", "_socks", "_sodium", "_security", "_metadata", "_zap", "_curve",
+    "_terms",
 }  # fmt: skip
 BELOW_SOCKET = BELOW_ENGINE | {"_engine", "_trie", "_pattern"}
 FLOORS: dict[str, tuple[int, set[str]]] = {
@@ -46,6 +47,7 @@ FLOORS: dict[str, tuple[int, set[str]]] = {
     "_filter": (4, GROUND | {"_transport", "_options"}),
     "_socks": (4, GROUND | {"_options"}),
     "_security": (4, GROUND | {"_options"}),
+    "_terms": (4, GROUND | {"_options", "_security"}),
     "_metadata": (4, GROUND | {"_zmtp", "_message"}),
     "_mechanism": (4, GROUND | {"_zmtp", "_options", "_security", "_sodium"}),
     "_zap": (4, GROUND | {"_zmtp", "_message", "_options", "_mechanism"}),
@@ -201,6 +203,8 @@ def test_the_table_itself_points_downwards() -> None:
         ("_mechanism", "_options"),
         ("_mechanism", "_security"),
         ("_security", "_options"),
+        ("_terms", "_options"),
+        ("_terms", "_security"),
         ("_zap", "_options"),
         ("_zap", "_mechanism"),
         ("_handshake", "_security"),

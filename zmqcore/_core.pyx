@@ -303,11 +303,13 @@ cdef class Socket:
         self.endpoint_call(socket_connect, addr)
 
     def unbind(self, addr):
-        """unbind(addr): stops accepting at an endpoint (zmq_unbind(3)); connections stay. ENOENT when it is not bound."""
+        """unbind(addr): stops accepting at an endpoint (zmq_unbind(3)); connections stay. ENOENT when there is none.
+        What is only connected there is disconnected, as in libzmq."""
         self.endpoint_call(socket_unbind, addr)
 
     def disconnect(self, addr):
-        """disconnect(addr): ends the connections to an endpoint (zmq_disconnect(3)). ENOENT when there is none."""
+        """disconnect(addr): ends the connections to an endpoint (zmq_disconnect(3)). ENOENT when there is none.
+        What is only bound there is unbound, as in libzmq."""
         self.endpoint_call(socket_disconnect, addr)
 
     def monitor(self, addr, int events=EVENT_ALL):

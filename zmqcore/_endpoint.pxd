@@ -4,10 +4,9 @@
 # Errors: as zmq_bind(3), zmq_connect(3), zmq_unbind(3), zmq_disconnect(3).
 from zmqcore._context cimport context_t
 from zmqcore._engine cimport engine_t, host_t
-from zmqcore._filter cimport filter_t
 from zmqcore._reactor cimport timer_t, watch_t
-from zmqcore._security cimport security_t
-from zmqcore._transport cimport ENDPOINT_BYTES_MAX, address_t, transport_options_t
+from zmqcore._terms cimport terms_t
+from zmqcore._transport cimport ENDPOINT_BYTES_MAX, address_t
 
 cdef struct endpoints_t
 
@@ -18,9 +17,7 @@ cdef struct endpoint_t:
     bint is_waiting             # inproc: connected before the name was bound, maybe still so
     address_t address
     char resolved[ENDPOINT_BYTES_MAX]   # bound: as in ZMQ_LAST_ENDPOINT
-    transport_options_t options # listener: as they were at bind; accepted connections get them
-    filter_t filter             # listener: as it was at bind; owned
-    security_t *security        # the same; counted
+    terms_t *terms              # listener: the options at bind, which accepted connections get; counted
     watch_t watch               # listener
     timer_t rest_timer          # listener without descriptors
     engine_t *engine            # connected: NULL when it has given up

@@ -4,8 +4,8 @@ from zmqcore._context cimport (
     context_bind_inproc, context_connect_inproc, context_forget_inproc, context_unbind_inproc, inproc_end_t,
 )
 from zmqcore._engine cimport ENGINE_DEAD, engine_connect, engine_new_accepted, engine_new_connector, engine_new_linked
-from zmqcore._engine_host cimport host_attend
-from zmqcore._filter cimport filter_fini, filter_init, filter_passes
+from zmqcore._engine_host cimport host_attend, host_forget_terms, host_terms
+from zmqcore._filter cimport filter_passes
 from zmqcore._limits cimport ACCEPTS_MAX, ACCEPT_REST_US
 from zmqcore._link cimport LINK_CONNECTOR, link_leave, link_new, link_t, link_unref
 from zmqcore._message cimport store_new, store_unref
@@ -14,19 +14,19 @@ from zmqcore._monitor cimport (
     monitor_raise, monitor_t,
 )
 from zmqcore._options cimport (
-    TYPE_DEALER, TYPE_PUB, TYPE_REQ, TYPE_SUB, options_t,
+    TYPE_DEALER, TYPE_PUB, TYPE_REQ, TYPE_SUB, options_conflate, options_t,
 )
 from zmqcore._reactor cimport (
     REACTOR_IN, poller_unwatch, poller_watch, timers_cancel, timers_reserve, timers_set, timers_unreserve,
 )
-from zmqcore._security cimport security_new, security_unref
 from zmqcore._sys cimport (
-    EACCES, EAGAIN, EINVAL, ENOCOMPATPROTO, ENODEV, ENOENT, ENOMEM, EPROTONOSUPPORT, calloc, close, free, memcpy, memset,
-    pthread_mutex_lock, pthread_mutex_unlock, strcmp, strlen, strncmp, strstr, zc_now_us,
+    EACCES, EAGAIN, EINVAL, ENODEV, ENOENT, ENOMEM, calloc, close, free, memcpy, memset, pthread_mutex_lock,
+    pthread_mutex_unlock, strcmp, strlen, strstr, zc_now_us,
 )
+from zmqcore._terms cimport terms_t, terms_unref
 from zmqcore._transport cimport (
-    TRANSPORT_INPROC, TRANSPORT_IPC, transport_accept, transport_listen, transport_own_text, transport_parse,
-    transport_same, transport_unlisten,
+    TRANSPORT_INPROC, TRANSPORT_IPC, transport_accept, transport_figures, transport_listen, transport_needs_resolver,
+    transport_own_text, transport_parse, transport_unlisten,
 )
 
 
@@ -55,8 +55,7 @@ cdef endpoint_t *endpoint_new(endpoints_t *self, const address_t *address, bint 
 
 
 cdef void endpoint_free(endpoint_t *self) noexcept nogil:
-    filter_fini(&self.filter)
-    security_unref(self.security)
+    terms_unref(self.terms)
     timers_unreserve(&self.owner.host.timers, 1)
     free(self)
 
@@ -92,7 +91,7 @@ cdef int own_end(endpoints_t *self, inproc_end_t *end) noexcept nogil:
     end.mailbox = self.host.mailbox
     end.sndhwm = options.sndhwm
     end.rcvhwm = options.rcvhwm
-    end.is_conflated = options.conflate
+    end.is_conflated = options_conflate(options)
     end.id = NULL
     if options.routing_id.size:
         end.id = store_new(options.routing_id.size)
@@ -129,23 +128,23 @@ cdef int bind_stream(endpoints_t *self, endpoint_t *endpoint) noexcept nogil:
     cdef int fd = -1
     cdef int rc = self.ops.open(self.arg)
     if rc == 0:
-        rc = filter_init(&endpoint.filter, host.options)
-    if rc == 0:
-        endpoint.security = security_new(host.options)
-        if endpoint.security == NULL:
+        endpoint.terms = host_terms(host)
+        if endpoint.terms == NULL:
             rc = -ENOMEM
     if rc != 0:
         return rc
-    endpoint.options = host.options.transport
     host.turns += 1
     pthread_mutex_unlock(&host.lock)
-    rc = transport_listen(&endpoint.address, &endpoint.options, &fd, endpoint.resolved)
+    rc = transport_listen(&endpoint.address, &endpoint.terms.options.transport, &fd, endpoint.resolved)
     pthread_mutex_lock(&host.lock)
     host.turns -= 1
     if rc != 0:
         tell_bind_failed(self, &endpoint.address, rc)
         return rc
-    host.options.transport.use_fd = -1      # taken over by this bind
+    if endpoint.terms.options.transport.use_fd != -1:
+        # Taken over by this bind.
+        host.options.transport.use_fd = -1
+        host_forget_terms(host)
     endpoint.watch.fd = fd
     endpoint.watch.fn = on_acceptable
     endpoint.watch.arg = endpoint
@@ -187,7 +186,7 @@ cdef void on_acceptable(void *arg, uint32_t events) noexcept nogil:
     cdef int rc, _
     cdef int fd = -1
     for _ in range(ACCEPTS_MAX):
-        rc = transport_accept(self.watch.fd, self.address.kind, &self.options, &fd)
+        rc = transport_accept(self.watch.fd, self.address.kind, &self.terms.options.transport, &fd)
         if rc == -EAGAIN:
             return
         if rc != 0:
@@ -196,13 +195,13 @@ cdef void on_acceptable(void *arg, uint32_t events) noexcept nogil:
             poller_watch(&host.poller, &self.watch, 0)
             timers_set(&host.timers, &self.rest_timer, zc_now_us() + ACCEPT_REST_US)
             return
-        if not filter_passes(&self.filter, self.address.kind, fd):
+        if not filter_passes(&self.terms.options, self.address.kind, fd):
             close(fd)
             monitor_raise(&host.monitor, EVENT_ACCEPT_FAILED, EACCES, self.resolved)
             continue
         if host.monitor.wanted & EVENT_ACCEPTED and transport_own_text(fd, self.address.kind, text) == 0:
             monitor_raise(&host.monitor, EVENT_ACCEPTED, fd, text)
-        engine_new_accepted(host, self.address.kind, fd, self.security, self)
+        engine_new_accepted(host, self.address.kind, fd, self.terms, self)
 
 
 cdef void on_rested(void *arg) noexcept nogil:
@@ -257,10 +256,15 @@ cdef int connect_inproc(endpoints_t *self, endpoint_t *endpoint) noexcept nogil:
 
 cdef int connect_stream(endpoints_t *self, endpoint_t *endpoint) noexcept nogil:
     cdef engine_t *engine
+    cdef terms_t *terms
     cdef int rc = self.ops.open(self.arg)
     if rc != 0:
         return rc
-    engine = engine_new_connector(self.host, &endpoint.address, endpoint)
+    terms = host_terms(self.host)
+    if terms == NULL:
+        return -ENOMEM
+    engine = engine_new_connector(self.host, &endpoint.address, terms, endpoint)
+    terms_unref(terms)
     if engine == NULL:
         return -ENOMEM
     if not self.host.options.immediate:
@@ -330,23 +334,22 @@ cdef void let_go(endpoint_t *self) noexcept nogil:
         owner.ops.disconnect(owner.arg, engine)
 
 
-cdef bint names(endpoint_t *self, const char *text, size_t size) noexcept nogil:
-    if strlen(self.address.text) == size and strncmp(self.address.text, text, size) == 0:
-        # A wildcard is no name for what it has become.
-        return not self.is_bound or strcmp(self.address.text, self.resolved) == 0
-    if not self.is_bound or self.address.kind == TRANSPORT_INPROC:
-        return False
-    return transport_same(text, size, self.owner.host.options.transport.ipv6, self.resolved)
+cdef const char *known_by(const endpoint_t *self) noexcept nogil:
+    # A listener goes by what its text has become, a connector by the text that it was given.
+    if self.is_bound:
+        return self.resolved
+    return self.address.text
 
 
-cdef int remove(endpoints_t *self, const char *text, size_t size, bint is_bound, bint is_all) noexcept nogil:
+cdef bint remove(endpoints_t *self, const char *text, bint is_bound) noexcept nogil:
+    # Several connectors of one text go together. Whether there was one.
     cdef endpoint_t **at = &self.first
     cdef endpoint_t *endpoint
     cdef bint is_found = False
     free_dead(self)
-    while at[0] != NULL and (is_all or not is_found):
+    while at[0] != NULL and not (is_found and is_bound):
         endpoint = at[0]
-        if endpoint.is_bound != is_bound or not names(endpoint, text, size):
+        if endpoint.is_bound != is_bound or strcmp(known_by(endpoint), text) != 0:
             at = &endpoint.next
             continue
         is_found = True
@@ -355,24 +358,45 @@ cdef int remove(endpoints_t *self, const char *text, size_t size, bint is_bound,
         endpoint_bury(endpoint)
     free_dead(self)
     host_attend(self.host)
-    return 0 if is_found else -ENOENT
+    return is_found
 
 
-cdef int check_text(endpoints_t *self, const char *text, size_t size, bint is_bind) noexcept nogil:
-    # Malformed text and foreign schemes have their errnos here too; what merely cannot be found is ENOENT.
+cdef int figures_of(endpoints_t *self, const address_t *address, char *out) noexcept nogil:
+    # UNLOCKS when a name server has to be asked.
+    cdef host_t *host = self.host
+    cdef bint ipv6 = host.options.transport.ipv6
+    cdef int rc
+    if not transport_needs_resolver(address):
+        return transport_figures(address, ipv6, out)
+    host.turns += 1
+    pthread_mutex_unlock(&host.lock)
+    rc = transport_figures(address, ipv6, out)
+    pthread_mutex_lock(&host.lock)
+    host.turns -= 1
+    return rc
+
+
+cdef int take_back(endpoints_t *self, const char *text, size_t size, bint is_bound) noexcept nogil:
+    # Programs may unbind what they have connected, and the other way round: to libzmq it is the same.
     cdef address_t address
-    cdef int rc = transport_parse(text, size, is_bind, self.host.options.transport.ipv6, &address)
-    return rc if rc in (-EINVAL, -EPROTONOSUPPORT, -ENOCOMPATPROTO) else 0
+    cdef char figures[ENDPOINT_BYTES_MAX]
+    cdef int rc = transport_parse(text, size, is_bound, self.host.options.transport.ipv6, &address)
+    # Malformed text and foreign schemes have their errnos here too; an address that cannot be is merely not found.
+    if rc != 0 and address.kind == 0:
+        return rc
+    if remove(self, address.text, is_bound) or remove(self, address.text, not is_bound):
+        return 0
+    if rc != 0 or figures_of(self, &address, figures) != 0:
+        return -ENOENT
+    return 0 if remove(self, figures, is_bound) or remove(self, figures, not is_bound) else -ENOENT
 
 
 cdef int endpoints_unbind(endpoints_t *self, const char *text, size_t size) noexcept nogil:
-    cdef int rc = check_text(self, text, size, True)
-    return rc if rc != 0 else remove(self, text, size, True, False)
+    return take_back(self, text, size, True)
 
 
 cdef int endpoints_disconnect(endpoints_t *self, const char *text, size_t size) noexcept nogil:
-    cdef int rc = check_text(self, text, size, False)
-    return rc if rc != 0 else remove(self, text, size, False, True)
+    return take_back(self, text, size, False)
 
 
 cdef void endpoints_forget(endpoints_t *self, engine_t *engine) noexcept nogil:

@@ -24,7 +24,8 @@ from zmqcore._reactor cimport mailbox_t, poller_t, timer_t, timers_t, watch_t
 from zmqcore._security cimport security_t
 from zmqcore._socks cimport socks_t
 from zmqcore._sys cimport pthread_mutex_t
-from zmqcore._transport cimport address_t, transport_kind, transport_options_t
+from zmqcore._terms cimport terms_t
+from zmqcore._transport cimport address_t, transport_kind
 from zmqcore._v1 cimport v1_t
 
 cdef struct engine_t
@@ -48,6 +49,7 @@ cdef struct host_t:
     timers_t timers
     mailbox_t *mailbox
     options_t *options
+    terms_t *terms              # of the next endpoint, if it is made with the options as they are; counted. NULL: not taken yet
     const host_ops_t *ops
     void *arg
     engine_t *engines           # all but the dead
@@ -93,16 +95,17 @@ cdef struct engine_t:
     # set once
     host_t *host
     address_t *address          # connectors: where to; owned. NULL: accepted, or inproc
-    transport_options_t transport   # connectors: the options of its fds, as they were at connect
+    terms_t *terms              # the options of its endpoint; counted. NULL: inproc
     lookup_t *lookup            # a name server is being asked; counted; watch.fd is the lookup's then
     address_t *proxy            # ZMQ_SOCKS_PROXY: what is really connected to; owned. NULL none
     socks_t *socks              # then: the talk with it; owned
-    security_t *security        # of its endpoint; counted. NULL: inproc
+    security_t *security        # that of its terms
     transport_kind kind
     void *endpoint              # the socket's own note of where this engine belongs
     link_t *link                # inproc: counted; then there is no fd, and pipes lie in the link
     int side
     bint is_raw                 # the peer speaks no ZMTP (STREAM, ROUTER_RAW)
+    bint is_conflated           # ZMQ_CONFLATE; inproc: the link knows
     # life
     engine_state state
     engine_end is_ending        # the end that waits for system calls to return
@@ -167,9 +170,9 @@ cdef struct engine_t:
 # --- life of an engine ---------------------------------------------------------------------------------------------------
 
 # A connector; the address is copied. Nothing happens before engine_connect. NULL: no memory.
-cdef engine_t *engine_new_connector(host_t *host, const address_t *address, void *endpoint) noexcept nogil
+cdef engine_t *engine_new_connector(host_t *host, const address_t *address, terms_t *terms, void *endpoint) noexcept nogil
 # A connection that was accepted; takes the fd over (closes it on failure). UNLOCKS. NULL: failed.
-cdef engine_t *engine_new_accepted(host_t *host, transport_kind kind, int fd, security_t *security,
+cdef engine_t *engine_new_accepted(host_t *host, transport_kind kind, int fd, terms_t *terms,
                                    void *endpoint) noexcept nogil
 # One side of an inproc link; takes over the caller's count on it. NULL: no memory (the count is given up).
 cdef engine_t *engine_new_linked(host_t *host, link_t *link, int side, void *endpoint) noexcept nogil

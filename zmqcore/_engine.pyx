@@ -24,7 +24,7 @@ from zmqcore._engine_zap cimport engine_zap_forget, engine_zap_go_on
 from zmqcore._handshake cimport handshake_fini, handshake_init, handshake_peer_id
 from zmqcore._link cimport (
     link_is_abandoned, link_is_joined, link_leave, link_pop, link_pop_body, link_push, link_push_body, link_readable,
-    link_unref, link_writable,
+    link_set_hwm, link_unref, link_writable,
 )
 from zmqcore._lookup cimport lookup_answer, lookup_start, lookup_unref
 from zmqcore._mechanism cimport FAILURE_AUTH, FAILURE_PROTOCOL
@@ -33,7 +33,7 @@ from zmqcore._monitor cimport (
     EVENT_CLOSED, EVENT_CONNECTED, EVENT_CONNECT_DELAYED, EVENT_CONNECT_RETRIED, EVENT_DISCONNECTED,
     EVENT_HANDSHAKE_FAILED_AUTH, EVENT_HANDSHAKE_FAILED_NO_DETAIL, EVENT_HANDSHAKE_FAILED_PROTOCOL, monitor_raise,
 )
-from zmqcore._options cimport options_are_raw
+from zmqcore._options cimport options_are_raw, options_conflate
 from zmqcore._pipe cimport (
     pipe_abandon_begun, pipe_append, pipe_append_body, pipe_append_frame, pipe_clear, pipe_drop_incomplete, pipe_fini,
     pipe_has_reopened, pipe_init, pipe_is_full, pipe_pop, pipe_pop_body,
@@ -46,7 +46,7 @@ from zmqcore._sys cimport (
     EAGAIN, ECONNREFUSED, EINPROGRESS, EINVAL, ENODEV, ENOMEM, MSG_DONTWAIT, calloc, close, free, malloc, memcpy,
     pthread_mutex_lock, pthread_mutex_unlock, recv, zc_check, zc_now_us,
 )
-from zmqcore._security cimport security_new, security_ref, security_unref
+from zmqcore._terms cimport terms_ref, terms_unref
 from zmqcore._transport cimport (
     ENDPOINT_BYTES_MAX, TRANSPORT_INPROC, transport_connect, transport_connected, transport_needs_resolver,
     transport_own_text,
@@ -64,9 +64,8 @@ cdef enum:
 
 # --- birth and death --------------------------------------------------------------------------------------------------------
 
-cdef engine_t *engine_new(host_t *host, transport_kind kind, void *endpoint) noexcept nogil:
+cdef engine_t *engine_new(host_t *host, transport_kind kind, terms_t *terms, void *endpoint) noexcept nogil:
     cdef engine_t *self = <engine_t *>calloc(1, sizeof(engine_t))
-    cdef const options_t *options = host.options
     if self == NULL:
         return NULL
     if timers_reserve(&host.timers, TIMERS_OF_ENGINE) != 0:
@@ -74,14 +73,15 @@ cdef engine_t *engine_new(host_t *host, transport_kind kind, void *endpoint) noe
         return NULL
     self.host = host
     self.kind = kind
-    self.is_raw = kind != TRANSPORT_INPROC and options_are_raw(options)
     self.endpoint = endpoint
     host.last_serial += 1
     self.serial = host.last_serial
     self.watch.fd = -1
     self.watch.arg = self
-    pipe_init(&self.inbound, 0 if options.conflate else options.rcvhwm)
-    pipe_init(&self.outbound, 0 if options.conflate else options.sndhwm)
+    pipe_init(&self.inbound, 0)
+    pipe_init(&self.outbound, 0)
+    if terms != NULL:
+        take_terms(self, terms)
     pipe_init(&self.raw, 0)
     pipe_init(&self.latest, 0)
     v1_init(&self.v1)
@@ -96,39 +96,44 @@ cdef engine_t *engine_new(host_t *host, transport_kind kind, void *endpoint) noe
     return self
 
 
-cdef engine_t *engine_new_connector(host_t *host, const address_t *address, void *endpoint) noexcept nogil:
+cdef void take_terms(engine_t *self, terms_t *terms) noexcept nogil:
+    self.terms = terms_ref(terms)
+    self.security = terms.security
+    self.is_raw = options_are_raw(&terms.options)
+    self.is_conflated = options_conflate(&terms.options)
+    engine_set_hwm(self, terms.options.sndhwm, terms.options.rcvhwm)
+
+
+cdef engine_t *engine_new_connector(host_t *host, const address_t *address, terms_t *terms, void *endpoint) noexcept nogil:
     cdef engine_t *self
     cdef address_t *copy = <address_t *>malloc(sizeof(address_t))
     if copy == NULL:
         return NULL
     memcpy(copy, address, sizeof(address_t))
-    self = engine_new(host, address.kind, endpoint)
+    self = engine_new(host, address.kind, terms, endpoint)
     if self == NULL:
         free(copy)
         return NULL
     self.address = copy
-    self.transport = host.options.transport
-    self.security = security_new(host.options)
-    if self.security == NULL or engine_socks_init(self) != 0:
+    if engine_socks_init(self) != 0:
         unlist(self)
         engine_free(self)
         return NULL
     return self
 
 
-cdef engine_t *engine_new_accepted(host_t *host, transport_kind kind, int fd, security_t *security,
+cdef engine_t *engine_new_accepted(host_t *host, transport_kind kind, int fd, terms_t *terms,
                                    void *endpoint) noexcept nogil:
-    cdef engine_t *self = engine_new(host, kind, endpoint)
+    cdef engine_t *self = engine_new(host, kind, terms, endpoint)
     if self == NULL:
         close(fd)
         return NULL
-    self.security = security_ref(security)
     engine_begin(self, fd)
     return self
 
 
 cdef engine_t *engine_new_linked(host_t *host, link_t *link, int side, void *endpoint) noexcept nogil:
-    cdef engine_t *self = engine_new(host, TRANSPORT_INPROC, endpoint)
+    cdef engine_t *self = engine_new(host, TRANSPORT_INPROC, NULL, endpoint)
     if self == NULL:
         link_leave(link, side)
         link_unref(link)
@@ -157,7 +162,7 @@ cdef void engine_free(engine_t *self) noexcept nogil:
     if self.routing_id != NULL:
         store_unref(self.routing_id)
     engine_socks_fini(self)
-    security_unref(self.security)
+    terms_unref(self.terms)
     free(self.address)
     timers_unreserve(&self.host.timers, TIMERS_OF_ENGINE)
     free(self)
@@ -216,7 +221,7 @@ cdef void engine_connect(engine_t *self) noexcept nogil:
         return
     self.state = ENGINE_CONNECTING
     if transport_needs_resolver(address):
-        self.lookup = lookup_start(address, self.transport.ipv6)
+        self.lookup = lookup_start(address, self.terms.options.transport.ipv6)
     if self.lookup != NULL:
         self.watch.fd = self.lookup.fd
         self.watch.fn = on_looked_up
@@ -228,7 +233,7 @@ cdef void engine_connect(engine_t *self) noexcept nogil:
         self.is_reading = True
         host.turns += 1
         pthread_mutex_unlock(&host.lock)
-        rc = transport_connect(address, &self.transport, &fd)
+        rc = transport_connect(address, &self.terms.options.transport, &fd)
         pthread_mutex_lock(&host.lock)
         host.turns -= 1
         self.is_reading = False
@@ -238,7 +243,7 @@ cdef void engine_connect(engine_t *self) noexcept nogil:
             engine_stopped(self)
             return
     else:
-        rc = transport_connect(address, &self.transport, &fd)
+        rc = transport_connect(address, &self.terms.options.transport, &fd)
     attempted(self, rc, fd)
 
 
@@ -250,7 +255,7 @@ cdef void on_looked_up(void *arg, uint32_t events) noexcept nogil:
         return
     poller_unwatch(&self.host.poller, &self.watch)
     if rc == 0:
-        rc = transport_connect(&self.lookup.address, &self.transport, &fd)
+        rc = transport_connect(&self.lookup.address, &self.terms.options.transport, &fd)
     forget_lookup(self)
     attempted(self, rc, fd)
 
@@ -272,10 +277,10 @@ cdef void attempted(engine_t *self, int rc, int fd) noexcept nogil:
         engine_event(self, EVENT_CONNECT_DELAYED, EINPROGRESS)
         if poller_watch(&host.poller, &self.watch, REACTOR_OUT) != 0:
             engine_stop(self, END_REFUSED)
-        elif host.options.connect_timeout_ms > 0:
+        elif self.terms.options.connect_timeout_ms > 0:
             self.retry_timer.fn = on_connect_timeout
             timers_set(&host.timers, &self.retry_timer,
-                       zc_now_us() + <uint64_t>host.options.connect_timeout_ms * 1000)
+                       zc_now_us() + <uint64_t>self.terms.options.connect_timeout_ms * 1000)
     else:
         # Without a resolved address nothing was opened that could be closed.
         if rc != -ENODEV and rc != -EINVAL:
@@ -291,7 +296,7 @@ cdef void begin(engine_t *self, int fd) noexcept nogil:
 
 
 cdef void engine_refused(engine_t *self, int rc) noexcept nogil:
-    if rc == -ECONNREFUSED and self.host.options.reconnect_stop & RECONNECT_STOP_CONN_REFUSED:
+    if rc == -ECONNREFUSED and self.terms.options.reconnect_stop & RECONNECT_STOP_CONN_REFUSED:
         engine_stop(self, END_FAILED)
     else:
         engine_stop(self, END_REFUSED)
@@ -321,7 +326,7 @@ cdef void on_retry_due(void *arg) noexcept nogil:
 cdef void engine_begin(engine_t *self, int fd) noexcept nogil:
     # A transport connection exists: ZMTP begins.
     cdef host_t *host = self.host
-    cdef const options_t *options = host.options
+    cdef const options_t *options = &self.terms.options
     self.state = ENGINE_HANDSHAKE
     self.retry_ms = 0
     self.version = ZMTP_VERSION_NONE
@@ -429,8 +434,8 @@ cdef void engine_stopped(engine_t *self) noexcept nogil:
         engine_notify(self)
     pipe_abandon_begun(&self.outbound)
     self.is_out_blocked = self.is_in_stalled = False
-    if (how == END_CLOSED or how == END_FAILED or self.address == NULL or host.options.reconnect_ivl_ms <= 0
-            or (was_shaking and how == END_LOST and host.options.reconnect_stop & RECONNECT_STOP_HANDSHAKE_FAILED)
+    if (how == END_CLOSED or how == END_FAILED or self.address == NULL or self.terms.options.reconnect_ivl_ms <= 0
+            or (was_shaking and how == END_LOST and self.terms.options.reconnect_stop & RECONNECT_STOP_HANDSHAKE_FAILED)
             or (self.is_lingering and not engine_has_output(self))):
         die(self)
         return
@@ -445,8 +450,8 @@ cdef void engine_stopped(engine_t *self) noexcept nogil:
 
 cdef uint32_t next_delay_ms(engine_t *self) noexcept nogil:
     # ZMQ_RECONNECT_IVL with jitter, or doubled up to ZMQ_RECONNECT_IVL_MAX.
-    cdef uint32_t base = self.host.options.reconnect_ivl_ms
-    cdef uint32_t most = self.host.options.reconnect_ivl_max_ms
+    cdef uint32_t base = self.terms.options.reconnect_ivl_ms
+    cdef uint32_t most = self.terms.options.reconnect_ivl_max_ms
     if most == 0:
         return base + host_random(self.host) % base
     if self.retry_ms == 0:
@@ -581,7 +586,7 @@ cdef int engine_push(engine_t *self, const msg_t *msg) noexcept nogil:
         rc = link_push(self.link, self.side, msg, &sleeper)
         host_owe(self.host, sleeper)
         return rc
-    if self.host.options.conflate:
+    if self.is_conflated:
         pipe_clear(&self.latest)
         rc = pipe_append(&self.latest, msg)
     else:
@@ -598,7 +603,7 @@ cdef int engine_push_body(engine_t *self, const uint8_t *at, size_t size) noexce
         rc = link_push_body(self.link, self.side, at, size, &sleeper)
         host_owe(self.host, sleeper)
         return rc
-    if self.host.options.conflate or pipe_is_full(&self.outbound):
+    if self.is_conflated or pipe_is_full(&self.outbound):
         return -EAGAIN
     rc = pipe_append_body(&self.outbound, at, size)
     if rc == 0 and not self.in_attention and self.state == ENGINE_ACTIVE:
@@ -760,7 +765,10 @@ cdef const uint8_t *engine_peer_id(engine_t *self, size_t *size) noexcept nogil:
 
 
 cdef void engine_set_hwm(engine_t *self, uint32_t sndhwm, uint32_t rcvhwm) noexcept nogil:
-    if self.link != NULL or self.host.options.conflate:
+    if self.link != NULL:
+        link_set_hwm(self.link, self.side, sndhwm, rcvhwm)
+        return
+    if self.is_conflated:
         return
     self.outbound.hwm_msgs = sndhwm
     self.inbound.hwm_msgs = rcvhwm

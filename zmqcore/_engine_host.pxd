@@ -4,6 +4,7 @@ from libc.stdint cimport uint32_t
 from zmqcore._engine cimport host_ops_t, host_t
 from zmqcore._options cimport options_t
 from zmqcore._reactor cimport mailbox_t, ready_t
+from zmqcore._terms cimport terms_t
 
 # 0 or -errno. options, ops, arg outlive the host.
 cdef int host_init(host_t *self, options_t *options, const host_ops_t *ops, void *arg) noexcept nogil
@@ -11,6 +12,10 @@ cdef int host_init(host_t *self, options_t *options, const host_ops_t *ops, void
 cdef void host_fini(host_t *self) noexcept nogil
 # Opens the poll set and puts the mailbox into it. 0 or -errno. Idempotent.
 cdef int host_open(host_t *self) noexcept nogil
+# The terms of an endpoint that is made now, counted. NULL: no memory.
+cdef terms_t *host_terms(host_t *self) noexcept nogil
+# An option that endpoints take was set.
+cdef void host_forget_terms(host_t *self) noexcept nogil
 cdef uint32_t host_random(host_t *self) noexcept nogil
 # Handles what poller_wait returned, then timers, then host_attend. UNLOCKS.
 cdef void host_dispatch(host_t *self, ready_t *ready, int count) noexcept nogil

@@ -10,6 +10,7 @@ from zmqcore._sys cimport (
     ENOMEM, memset, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock, zc_check,
     zc_now_us,
 )
+from zmqcore._terms cimport terms_new, terms_ref, terms_unref
 
 
 cdef int host_init(host_t *self, options_t *options, const host_ops_t *ops, void *arg) noexcept nogil:
@@ -34,6 +35,7 @@ cdef void host_fini(host_t *self) noexcept nogil:
     zc_check(self.engines == NULL)
     zc_check(self.turns == 0)
     host_bury(self)
+    host_forget_terms(self)
     monitor_fini(&self.monitor)
     timers_fini(&self.timers)
     poller_close(&self.poller)
@@ -64,6 +66,17 @@ cdef int host_open(host_t *self) noexcept nogil:
         self.mailbox.watch.is_added = False
         poller_close(&self.poller)
     return rc
+
+
+cdef terms_t *host_terms(host_t *self) noexcept nogil:
+    if self.terms == NULL:
+        self.terms = terms_new(self.options)
+    return terms_ref(self.terms) if self.terms != NULL else NULL
+
+
+cdef void host_forget_terms(host_t *self) noexcept nogil:
+    terms_unref(self.terms)
+    self.terms = NULL
 
 
 cdef uint32_t host_random(host_t *self) noexcept nogil:

@@ -164,7 +164,7 @@ cdef bint end_opening(engine_t *self, ssize_t opened) noexcept nogil:
 cdef void read_sealed(engine_t *self) noexcept nogil:
     # One recv, and what it brings is opened. UNLOCKS.
     cdef curve_t *curve = self.curve
-    cdef int64_t maxmsgsize = self.host.options.maxmsgsize
+    cdef int64_t maxmsgsize = self.terms.options.maxmsgsize
     cdef bint is_stalled = self.is_in_stalled
     cdef uint8_t *at = NULL
     cdef uint8_t *out = NULL
@@ -195,7 +195,7 @@ cdef void read_sealed(engine_t *self) noexcept nogil:
 cdef void open_more(engine_t *self) noexcept nogil:
     # The next frames, for which there was no room, or no room below the mark. All that was opened is decoded. UNLOCKS.
     cdef curve_t *curve = self.curve
-    cdef int64_t maxmsgsize = self.host.options.maxmsgsize
+    cdef int64_t maxmsgsize = self.terms.options.maxmsgsize
     cdef uint8_t *out = NULL
     cdef size_t room = 0
     cdef size_t need = 0
@@ -212,7 +212,7 @@ cdef void open_more(engine_t *self) noexcept nogil:
 
 cdef void announce(engine_t *self, uint64_t msgs_before) noexcept nogil:
     cdef host_t *host = self.host
-    if host.options.conflate:
+    if self.is_conflated:
         while self.inbound.msgs > 1:
             pipe_drop(&self.inbound)
     if self.inbound.msgs and not msgs_before:
@@ -229,7 +229,7 @@ cdef void decode(engine_t *self) noexcept nogil:
     # Marks the frames that lie undecoded in the in pipe, up to its high-water mark.
     cdef pipe_t *pipe = &self.inbound
     cdef uint64_t msgs_before = pipe.msgs
-    cdef int64_t maxmsgsize = self.host.options.maxmsgsize
+    cdef int64_t maxmsgsize = self.terms.options.maxmsgsize
     cdef uint8_t *at
     cdef size_t avail = 0
     cdef size_t used
@@ -296,7 +296,7 @@ cdef void append_command(engine_t *self, const uint8_t *frame, size_t size) noex
 
 cdef void decode_v1(engine_t *self) noexcept nogil:
     cdef uint64_t msgs_before = self.inbound.msgs
-    cdef int rc = v1_decode(&self.v1, &self.inbound, self.host.options.maxmsgsize)
+    cdef int rc = v1_decode(&self.v1, &self.inbound, self.terms.options.maxmsgsize)
     if rc > 0:
         stall(self)
     announce(self, msgs_before)
@@ -330,7 +330,7 @@ cdef void engine_begin_raw(engine_t *self) noexcept nogil:
 
 
 cdef void engine_notify(engine_t *self) noexcept nogil:
-    if self.host.options.stream_notify and not self.is_lingering and raw_notify(&self.inbound) == 0:
+    if self.terms.options.stream_notify and not self.is_lingering and raw_notify(&self.inbound) == 0:
         self.host.ops.input(self.host.arg, self)
 
 
@@ -394,8 +394,8 @@ cdef void activate(engine_t *self) noexcept nogil:
     # Older peers have no handshake that could be said to have succeeded (zmq_socket_monitor(3)).
     if self.version >= ZMTP_VERSION_30:
         engine_event(self, EVENT_HANDSHAKE_SUCCEEDED, 0)
-    if self.version >= ZMTP_VERSION_30 and host.options.heartbeat_ivl_ms > 0:
-        timers_set(&host.timers, &self.ping_timer, zc_now_us() + <uint64_t>host.options.heartbeat_ivl_ms * 1000)
+    if self.version >= ZMTP_VERSION_30 and self.terms.options.heartbeat_ivl_ms > 0:
+        timers_set(&host.timers, &self.ping_timer, zc_now_us() + <uint64_t>self.terms.options.heartbeat_ivl_ms * 1000)
     if not self.is_lingering:
         host.ops.active(host.arg, self)
     engine_attention(self)
@@ -408,7 +408,7 @@ cdef void activate(engine_t *self) noexcept nogil:
 cdef void on_ping_due(void *arg) noexcept nogil:
     cdef engine_t *self = <engine_t *>arg
     cdef host_t *host = self.host
-    cdef const options_t *options = host.options
+    cdef const options_t *options = &self.terms.options
     cdef int32_t timeout_ms = options.heartbeat_timeout_ms
     cdef uint8_t ping[32]
     cdef size_t ping_bytes
@@ -420,8 +420,7 @@ cdef void on_ping_due(void *arg) noexcept nogil:
     if timeout_ms > 0 and (self.expiry_timer.slot == 0 or self.has_input_since_ping):
         self.has_input_since_ping = False
         timers_set(&host.timers, &self.expiry_timer, zc_now_us() + <uint64_t>timeout_ms * 1000)
-    if options.heartbeat_ivl_ms > 0:
-        timers_set(&host.timers, &self.ping_timer, zc_now_us() + <uint64_t>options.heartbeat_ivl_ms * 1000)
+    timers_set(&host.timers, &self.ping_timer, zc_now_us() + <uint64_t>options.heartbeat_ivl_ms * 1000)
 
 
 cdef void on_expiry(void *arg) noexcept nogil:

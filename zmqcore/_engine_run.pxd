@@ -11,7 +11,7 @@ from zmqcore._pipe cimport (
 
 # Whether runs can be appended to it: not over inproc (the pipe has a lock of its own), not with ZMQ_CONFLATE.
 cdef inline bint engine_takes_runs(const engine_t *self) noexcept nogil:
-    return self.link == NULL and not self.host.options.conflate
+    return self.link == NULL and not self.is_conflated
 
 # Messages that fit below its high-water mark.
 cdef inline uint64_t engine_out_room(engine_t *self) noexcept nogil:

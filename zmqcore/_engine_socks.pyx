@@ -13,7 +13,7 @@ from zmqcore._transport cimport ENDPOINT_BYTES_MAX, TRANSPORT_TCP, address_t, tr
 
 
 cdef int engine_socks_init(engine_t *self) noexcept nogil:
-    cdef const options_t *options = self.host.options
+    cdef const options_t *options = &self.terms.options
     cdef char text[ENDPOINT_BYTES_MAX]
     cdef size_t head_bytes = 6      # "tcp://"
     cdef size_t host_bytes = options.socks_proxy.size
@@ -27,7 +27,7 @@ cdef int engine_socks_init(engine_t *self) noexcept nogil:
         host_bytes = sizeof(text) - head_bytes
     memcpy(text, b"tcp://", head_bytes)
     memcpy(text + head_bytes, options.socks_proxy.at, host_bytes)
-    if transport_parse(text, head_bytes + host_bytes, False, self.transport.ipv6, self.proxy) != 0:
+    if transport_parse(text, head_bytes + host_bytes, False, options.transport.ipv6, self.proxy) != 0:
         # As with every address that cannot be: each attempt fails.
         self.proxy.kind = TRANSPORT_TCP
         self.proxy.port = 0
@@ -44,7 +44,7 @@ cdef void engine_socks_fini(engine_t *self) noexcept nogil:
 
 
 cdef void engine_socks_begin(engine_t *self, int fd) noexcept nogil:
-    cdef int32_t handshake_ivl_ms = self.host.options.handshake_ivl_ms
+    cdef int32_t handshake_ivl_ms = self.terms.options.handshake_ivl_ms
     self.watch.fd = fd
     self.watch.fn = on_ready
     if self.address.port == 0 or socks_begin(self.socks, self.address.host, <uint16_t>self.address.port) != 0:

@@ -1,6 +1,6 @@
 # zmqcore/_filter.pyx -- see the door.
 from libc.stdint cimport int32_t, uint8_t
-from zmqcore._options cimport blob_clear, blob_set, ip_network_t
+from zmqcore._options cimport blob_t, ip_network_t
 from zmqcore._sys cimport memcmp, memset
 from zmqcore._sys_net cimport (
     net_address_ip, net_address_t, net_peer_address, net_peer_has_group, net_peer_ids,
@@ -11,26 +11,6 @@ cdef enum:
     IPV6_BYTES = 16
 
 
-cdef int filter_init(filter_t *self, const options_t *options) noexcept nogil:
-    cdef int rc
-    memset(self, 0, sizeof(filter_t))
-    rc = blob_set(&self.networks, options.tcp_accept_filters.at, options.tcp_accept_filters.size)
-    if rc == 0:
-        rc = blob_set(&self.pids, options.ipc_filter_pids.at, options.ipc_filter_pids.size)
-    if rc == 0:
-        rc = blob_set(&self.uids, options.ipc_filter_uids.at, options.ipc_filter_uids.size)
-    if rc == 0:
-        rc = blob_set(&self.gids, options.ipc_filter_gids.at, options.ipc_filter_gids.size)
-    return rc
-
-
-cdef void filter_fini(filter_t *self) noexcept nogil:
-    blob_clear(&self.networks)
-    blob_clear(&self.pids)
-    blob_clear(&self.uids)
-    blob_clear(&self.gids)
-
-
 cdef bint network_has(const ip_network_t *self, const uint8_t *ip, size_t ip_bytes) noexcept nogil:
     cdef size_t whole = self.bits // 8
     cdef int rest = self.bits % 8
@@ -39,8 +19,8 @@ cdef bint network_has(const ip_network_t *self, const uint8_t *ip, size_t ip_byt
     return rest == 0 or (self.at[whole] ^ ip[whole]) >> (8 - rest) == 0
 
 
-cdef bint passes_tcp(const filter_t *self, int fd) noexcept nogil:
-    cdef const ip_network_t *networks = <const ip_network_t *>self.networks.at
+cdef bint passes_tcp(const options_t *options, int fd) noexcept nogil:
+    cdef const ip_network_t *networks = <const ip_network_t *>options.tcp_accept_filters.at
     cdef net_address_t peer
     cdef uint8_t ip[IPV6_BYTES]
     cdef uint8_t mapped[IPV6_BYTES]
@@ -56,7 +36,7 @@ cdef bint passes_tcp(const filter_t *self, int fd) noexcept nogil:
         mapped[10] = mapped[11] = 0xff
         for i in range(ip_bytes):
             mapped[12 + i] = ip[i]
-    for i in range(self.networks.size // sizeof(ip_network_t)):
+    for i in range(options.tcp_accept_filters.size // sizeof(ip_network_t)):
         if network_has(&networks[i], ip, ip_bytes):
             return True
         if ip_bytes != IPV6_BYTES and networks[i].bits >= 96 and network_has(&networks[i], mapped, IPV6_BYTES):
@@ -73,23 +53,23 @@ cdef bint has_id(const blob_t *ids, int32_t id) noexcept nogil:
     return False
 
 
-cdef bint passes_ipc(const filter_t *self, int fd) noexcept nogil:
-    cdef const int32_t *gids = <const int32_t *>self.gids.at
+cdef bint passes_ipc(const options_t *options, int fd) noexcept nogil:
+    cdef const int32_t *gids = <const int32_t *>options.ipc_filter_gids.at
     cdef int32_t pid = -1, uid = -1, gid = -1
     cdef size_t i
     if net_peer_ids(fd, &pid, &uid, &gid) < 0:
         return False
-    if has_id(&self.pids, pid) or has_id(&self.uids, uid) or has_id(&self.gids, gid):
+    if has_id(&options.ipc_filter_pids, pid) or has_id(&options.ipc_filter_uids, uid) or has_id(&options.ipc_filter_gids, gid):
         return True
-    for i in range(self.gids.size // sizeof(int32_t)):
+    for i in range(options.ipc_filter_gids.size // sizeof(int32_t)):
         if net_peer_has_group(fd, gids[i]):
             return True
     return False
 
 
-cdef bint filter_passes(const filter_t *self, transport_kind kind, int fd) noexcept nogil:
-    if kind == TRANSPORT_TCP and self.networks.size:
-        return passes_tcp(self, fd)
-    if kind == TRANSPORT_IPC and (self.pids.size or self.uids.size or self.gids.size):
-        return passes_ipc(self, fd)
+cdef bint filter_passes(const options_t *options, transport_kind kind, int fd) noexcept nogil:
+    if kind == TRANSPORT_TCP and options.tcp_accept_filters.size:
+        return passes_tcp(options, fd)
+    if kind == TRANSPORT_IPC and (options.ipc_filter_pids.size or options.ipc_filter_uids.size or options.ipc_filter_gids.size):
+        return passes_ipc(options, fd)
     return True

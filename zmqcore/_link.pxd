@@ -42,6 +42,10 @@ cdef void link_unref(link_t *self) noexcept nogil
 cdef int link_join(link_t *self, mailbox_t *binder, uint32_t sndhwm, uint32_t rcvhwm, bint is_conflated,
                    store_t *own_id) noexcept nogil
 
+# A side has other bounds now. A pipe that is full stays so until its reader has made room. Before the join, and when the link
+# conflates, nothing changes.
+cdef void link_set_hwm(link_t *self, int side, uint32_t sndhwm, uint32_t rcvhwm) noexcept nogil
+
 # A side leaves: what it wrote stays readable; the other is posted to.
 cdef void link_leave(link_t *self, int side) noexcept nogil
 

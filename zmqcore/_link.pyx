@@ -119,6 +119,16 @@ cdef int link_join(link_t *self, mailbox_t *binder, uint32_t sndhwm, uint32_t rc
     return 0 if rc > 0 else rc
 
 
+cdef void link_set_hwm(link_t *self, int side, uint32_t sndhwm, uint32_t rcvhwm) noexcept nogil:
+    pthread_mutex_lock(&self.lock)
+    if self.mailboxes[LINK_BINDER] != NULL:
+        self.hwm[side][LINK_SNDHWM] = sndhwm
+        self.hwm[side][LINK_RCVHWM] = rcvhwm
+        self.pipes[0].hwm_msgs = link_bound(self, 0)
+        self.pipes[1].hwm_msgs = link_bound(self, 1)
+    pthread_mutex_unlock(&self.lock)
+
+
 cdef void link_leave(link_t *self, int side) noexcept nogil:
     cdef mailbox_t *sleeper
     pthread_mutex_lock(&self.lock)

@@ -107,10 +107,13 @@ cdef struct options_t:
     blob_t socks_proxy
     blob_t socks_username
     blob_t socks_password
-    # live: read at each use
-    int32_t linger_ms
+    bint stream_notify
+    bint router_raw             # ROUTER also reads it live
+    # the same, and what is set is spread to the pipes that are there
     int32_t sndhwm
     int32_t rcvhwm
+    # live: read at each use. The first of them is where options_is_live begins
+    int32_t linger_ms
     int32_t rcvtimeo_ms
     int32_t sndtimeo_ms
     int32_t spin_us
@@ -118,7 +121,6 @@ cdef struct options_t:
     # live, of one type each
     bint router_mandatory
     bint router_handover
-    bint router_raw
     bint probe_router
     blob_t connect_routing_id   # consumed by the next connect
     bint req_correlate
@@ -130,7 +132,11 @@ cdef struct options_t:
     bint xpub_manual_last_value
     blob_t xpub_welcome
     bint only_first_subscribe
-    bint stream_notify
+
+# Whether only the newest message is kept. The other types take the option and ignore it.
+cdef inline bint options_conflate(const options_t *self) noexcept nogil:
+    return self.conflate and (self.type == TYPE_DEALER or self.type == TYPE_PULL or self.type == TYPE_PUSH
+                              or self.type == TYPE_PUB or self.type == TYPE_SUB)
 
 # Whether its peers speak no ZMTP.
 cdef inline bint options_are_raw(const options_t *self) noexcept nogil:
@@ -139,6 +145,10 @@ cdef inline bint options_are_raw(const options_t *self) noexcept nogil:
 # The defaults of the type; ipv6 and blocky come from the context. Cannot fail.
 cdef void options_init(options_t *self, int32_t type, bint ipv6, bint blocky) noexcept nogil
 cdef void options_fini(options_t *self) noexcept nogil
+# What an endpoint takes of them (self is uninitialized); what is live stays 0. 0; -ENOMEM (options_fini is due all the same).
+cdef int options_copy(options_t *self, const options_t *options) noexcept nogil
+# Whether an option is read at each use, and not taken by a bind or connect.
+cdef bint options_is_live(int32_t option) noexcept nogil
 
 # Sets one option from its bytes, as zmq_setsockopt takes them (at may be NULL with size 0). 0; -EINVAL; -ENOMEM.
 # SUBSCRIBE, UNSUBSCRIBE and what only a socket can do are not known here: -ENOENT, and the socket handles them.

@@ -749,6 +749,31 @@ cdef void options_fini(options_t *self) noexcept nogil:
     zc_wipe(self.curve_secretkey, sizeof(self.curve_secretkey))
 
 
+cdef size_t live_from() noexcept nogil:
+    return <size_t>(<const uint8_t *>&layout.linger_ms - <const uint8_t *>&layout)
+
+
+cdef int options_copy(options_t *self, const options_t *options) noexcept nogil:
+    cdef const blob_t *blob
+    cdef int i
+    cdef int rc = 0
+    memset(self, 0, sizeof(options_t))
+    memcpy(self, options, live_from())
+    for i in range(ROW_COUNT):
+        if rows[i].stored == STORED_BLOB and rows[i].off < live_from():
+            memset(field(self, &rows[i]), 0, sizeof(blob_t))
+    for i in range(ROW_COUNT):
+        if rc == 0 and rows[i].stored == STORED_BLOB and rows[i].off < live_from():
+            blob = <const blob_t *>const_field(options, &rows[i])
+            rc = blob_set(<blob_t *>field(self, &rows[i]), blob.at, blob.size)
+    return rc
+
+
+cdef bint options_is_live(int32_t option) noexcept nogil:
+    cdef const row_t *row = row_at(option)
+    return row != NULL and row.off >= live_from()
+
+
 cdef int options_set(options_t *self, int32_t option, const void *at, size_t size) noexcept nogil:
     cdef const row_t *row = row_at(option)
     if row == NULL or row.set == NULL or not row.types >> self.type & 1:

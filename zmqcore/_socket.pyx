@@ -10,7 +10,7 @@ from zmqcore._endpoint cimport (
 )
 from zmqcore._engine cimport engine_end_after, engine_new_linked, engine_on_post, engine_set_hwm, host_ops_t
 from zmqcore._engine_host cimport (
-    host_attend, host_bury, host_dispatch, host_fini, host_init, host_needs_attention, host_open, host_wake,
+    host_attend, host_bury, host_dispatch, host_fini, host_forget_terms, host_init, host_needs_attention, host_open, host_wake,
 )
 from zmqcore._limits cimport (
     ADOPTION_US, FLOOD_NAP_US, FLOOD_SENDS, INPROC_SPIN_US, REACTOR_EVENTS_MAX, SPINS_KEPT, SPINS_LOST, SPINS_REST,
@@ -21,7 +21,7 @@ from zmqcore._message cimport msg_clear, msg_fini, msg_init
 from zmqcore._monitor cimport monitor_is_due, monitor_is_over, monitor_stop
 from zmqcore._options cimport (
     OPTION_EVENTS, OPTION_FD, OPTION_LAST_ENDPOINT, OPTION_RCVHWM, OPTION_RCVMORE, OPTION_SNDHWM, OPTION_SUBSCRIBE,
-    OPTION_TOPICS_COUNT, OPTION_UNSUBSCRIBE, options_fini, options_get, options_init, options_set,
+    OPTION_TOPICS_COUNT, OPTION_UNSUBSCRIBE, options_fini, options_get, options_init, options_is_live, options_set,
 )
 from zmqcore._pattern cimport pattern_attach, pattern_detach, pattern_fini, pattern_init
 from zmqcore._pattern_types cimport pattern_ops_of
@@ -60,11 +60,12 @@ cdef void on_lost(void *arg, engine_t *engine) noexcept nogil:
     self.is_changed = True
     if not engine.is_attached:
         return
-    if self.options.immediate:
-        # No connection, no pipe: what was queued goes with it.
+    if engine.terms.options.immediate:
+        # No connection, no pipe: what was queued goes with it, and the next one has the bounds of the connect again.
         pattern_detach(&self.pattern, engine, False)
         pipe_clear(&engine.inbound)
         pipe_clear(&engine.outbound)
+        engine_set_hwm(engine, engine.terms.options.sndhwm, engine.terms.options.rcvhwm)
     else:
         self.pattern.ops.lost(&self.pattern, engine)
 
@@ -109,11 +110,13 @@ cdef int on_open(void *arg) noexcept nogil:
     cdef socket_t *self = <socket_t *>arg
     cdef io_thread_t *io = NULL
     cdef int rc
-    if self.nest.is_nested:
+    if self.nest.is_nested and not self.options.affinity:
         return 0
+    # The I/O thread is that of the first endpoint, but an affinity that no thread has fails each time.
     rc = context_io_thread(self.context, self.options.affinity, &io)
-    if rc == 0:
-        rc = host_open(&self.host)
+    if rc != 0 or self.nest.is_nested:
+        return rc
+    rc = host_open(&self.host)
     if rc == 0:
         rc = timers_reserve(&self.host.timers, 1)
     if rc == 0:
@@ -595,8 +598,10 @@ cdef int socket_set(socket_t *self, int32_t option, const void *at, size_t size)
             rc = -EINVAL
             if option == OPTION_SUBSCRIBE or option == OPTION_UNSUBSCRIBE:
                 rc = self.pattern.ops.set(&self.pattern, option, <const unsigned char *>at, size)
-        elif rc == 0 and (option == OPTION_SNDHWM or option == OPTION_RCVHWM):
-            spread_hwm(self)
+        elif rc == 0 and not options_is_live(option):
+            host_forget_terms(&self.host)
+            if option == OPTION_SNDHWM or option == OPTION_RCVHWM:
+                spread_hwm(self)
         host_attend(&self.host)
     socket_leave(self)
     return rc

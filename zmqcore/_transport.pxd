@@ -73,6 +73,7 @@ cdef int transport_own_text(int fd, transport_kind kind, char *out) noexcept nog
 # The peer's address as ZAP and 'Peer-Address' show it ("127.0.0.1"; "" for ipc); NUL-terminated, cut to size.
 cdef void transport_peer(int fd, transport_kind kind, char *out, size_t size) noexcept nogil
 
-# Whether an endpoint text names the same bound address, for unbind. Host names are resolved (may block); "*" and interface
-# names are not, as in libzmq: what was bound by those is unbound by its resolved text.
-cdef bint transport_same(const char *text, size_t size, bint ipv6, const char *resolved) noexcept nogil
+# The endpoint text of a tcp address in figures, as ZMQ_LAST_ENDPOINT has it: by that an endpoint is found when it is called by
+# another name. A host name is resolved (transport_needs_resolver: may block); "*" and interface names are not, as in libzmq: what
+# was bound by those goes by its resolved text. out takes ENDPOINT_BYTES_MAX. 0; -EINVAL: no tcp; other -errno.
+cdef int transport_figures(const address_t *address, bint ipv6, char *out) noexcept nogil

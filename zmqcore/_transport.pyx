@@ -311,20 +311,16 @@ cdef int transport_resolve(address_t *address, bint ipv6) noexcept nogil:
     return rc
 
 
-cdef bint transport_same(const char *text, size_t size, bint ipv6, const char *resolved) noexcept nogil:
-    cdef address_t address
+cdef int transport_figures(const address_t *address, bint ipv6, char *out) noexcept nogil:
     cdef net_address_t target
-    cdef char full[ENDPOINT_BYTES_MAX]
-    if size == strlen(resolved) and memcmp(text, resolved, size) == 0:
-        return True
-    if transport_parse(text, size, True, ipv6, &address) < 0:
-        return False
-    if address.kind != TRANSPORT_TCP:
-        return False
-    if host_resolve(address.host, ipv6, HOST_TARGET, &target) < 0:
-        return False
+    cdef int rc
+    if address.kind != TRANSPORT_TCP or address.port == 0:
+        return -EINVAL
+    rc = host_resolve(address.host, ipv6, HOST_TARGET, &target)
+    if rc < 0:
+        return rc
     net_address_set_port(&target, address.port)
-    return tcp_text(&target, full, sizeof(full)) == 0 and strcmp(full, resolved) == 0
+    return tcp_text(&target, out, ENDPOINT_BYTES_MAX)
 
 
 # --- options ---------------------------------------------------------------------------------------------------------

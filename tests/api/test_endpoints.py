@@ -137,6 +137,82 @@ def test_undone_once(zmq: ModuleType, sockets: Sockets, tmp_path: Path, transpor
     assert_refused(zmq, errno.ENOENT, binder.unbind, endpoint)
 
 
+@pytest.mark.parametrize("transport", ["tcp", "ipc", "inproc"])
+def test_undone_by_the_other_call(zmq: ModuleType, sockets: Sockets, tmp_path: Path, transport: str) -> None:
+    """To libzmq unbind and disconnect are the same, and programs take one for the other."""
+    binder, connector = sockets("DEALER"), sockets("DEALER")
+    wildcards = {"tcp": "tcp://127.0.0.1:*", "ipc": f"ipc://{tmp_path}/s", "inproc": inproc()}
+    endpoint = sockets.join(binder, connector, wildcards[transport])
+    connector.unbind(endpoint)
+    assert_refused(zmq, errno.ENOENT, connector.unbind, endpoint)
+    binder.disconnect(endpoint)
+    assert_refused(zmq, errno.ENOENT, binder.disconnect, endpoint)
+
+
+@pytest.mark.parametrize("transport", ["tcp", "ipc", "inproc"])
+def test_of_both_kinds_each_call_undoes_its_own(
+    core: ModuleType, core_sockets: Sockets, tmp_path: Path, transport: str
+) -> None:
+    """A socket that is bound and connected to one endpoint (libzmq: one call undoes both, but for inproc)."""
+    socket, wildcards = core_sockets("ROUTER"), {"tcp": "tcp://127.0.0.1:*", "ipc": f"ipc://{tmp_path}/s"}
+    endpoint = core_sockets.join(socket, socket, wildcards.get(transport, inproc()))
+    socket.disconnect(endpoint)
+    socket.unbind(endpoint)
+    assert_refused(core, errno.ENOENT, socket.unbind, endpoint)
+
+
+@pytest.mark.parametrize("verb", ["unbind", "disconnect"])
+def test_connections_to_one_endpoint_end_together(zmq: ModuleType, sockets: Sockets, verb: str) -> None:
+    socket = sockets("PUSH")
+    socket.connect("tcp://127.0.0.1:9")
+    socket.connect("tcp://127.0.0.1:9")
+    getattr(socket, verb)("tcp://127.0.0.1:9")
+    assert_refused(zmq, errno.ENOENT, getattr(socket, verb), "tcp://127.0.0.1:9")
+
+
+NAMES = [
+    ("tcp://127.0.0.1:{}", "tcp://localhost:{}", True),
+    ("tcp://127.0.0.1:{}", "tcp://127.1:{}", True),
+    ("tcp://localhost:{}", "tcp://localhost:{}", True),
+    ("tcp://localhost:{}", "tcp://127.0.0.1:{}", False),
+    ("tcp://127.0.0.1:{}", "tcp://127.0.0.2:{}", False),
+    ("tcp://127.0.0.1:0;127.0.0.1:{}", "tcp://127.0.0.1:0;127.0.0.1:{}", True),
+    ("tcp://127.0.0.1:0;127.0.0.1:{}", "tcp://127.0.0.1:{}", False),
+]
+
+
+@pytest.mark.parametrize(("given", "name", "is_known"), NAMES)
+def test_names_of_a_connection(zmq: ModuleType, sockets: Sockets, given: str, name: str, is_known: bool) -> None:
+    """The text that was given to connect; and whatever stands for that text, when it is in figures."""
+    socket = sockets("PUSH")
+    socket.connect(given.format(9))
+    assert socket.last_endpoint.decode() == given.format(9)
+    if is_known:
+        socket.disconnect(name.format(9))
+    else:
+        assert_refused(zmq, errno.ENOENT, socket.disconnect, name.format(9))
+
+
+@pytest.mark.parametrize("wildcard", ["tcp://*:*", "tcp://127.0.0.1:*", "ipc://*", "ipc://./no-such-name"])
+def test_a_wildcard_is_no_name(
+    zmq: ModuleType, sockets: Sockets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wildcard: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    socket = sockets("PUSH")
+    socket.bind(wildcard.replace("no-such-name", "s"))
+    assert_refused(zmq, errno.ENOENT, socket.unbind, wildcard)
+    socket.unbind(socket.last_endpoint.decode())
+
+
+@pytest.mark.parametrize("verb", ["unbind", "disconnect"])
+@pytest.mark.parametrize(
+    "endpoint",
+    ["tcp://127.0.0.1", "tcp://127.0.0.1:port", "tcp://127.0.0.1:0", "tcp://127.0.0.1:99999", "tcp://*:*", "tcp://:1"],
+)
+def test_addresses_that_cannot_be_are_not_found(zmq: ModuleType, sockets: Sockets, endpoint: str, verb: str) -> None:
+    assert_refused(zmq, errno.ENOENT, getattr(sockets("PUSH"), verb), endpoint)
+
+
 def test_the_last_endpoint(zmq: ModuleType, sockets: Sockets, tmp_path: Path) -> None:
     socket = sockets("DEALER")
     socket.bind(b"tcp://127.0.0.1:*")

@@ -131,6 +131,47 @@ client.connect(f"tcp://slow.test:{port}")
 client.send(b"x")
 assert [server.recv() for _ in range(33)] == [b"x"] * 33
 """,
+    "unbinding by a name": """
+import threading
+thread = threading.Thread(target=server.unbind, args=[f"tcp://slow.test:{port}"])
+client.connect(f"tcp://127.0.0.1:{port}")
+client.send(b"before")
+assert server.recv() == b"before"
+thread.start()
+wait_until(begun.exists)
+client.send(b"meanwhile")
+assert server.recv() == b"meanwhile"
+answer.touch()
+thread.join(10)
+assert not thread.is_alive()
+try:
+    server.unbind(f"tcp://127.0.0.1:{port}")
+except zmq.ZMQError as error:
+    assert error.errno == 2
+else:
+    raise AssertionError("still bound")
+""",
+    "closed while it disconnects": """
+import threading
+errors = []
+
+def disconnect():
+    try:
+        client.disconnect(f"tcp://slow.test:{port}")
+    except zmq.ZMQError as error:
+        errors.append(error.errno)
+
+client.connect(f"tcp://127.0.0.1:{port}")
+thread = threading.Thread(target=disconnect)
+thread.start()
+wait_until(begun.exists)
+client.close()
+server.close()
+answer.touch()
+thread.join(10)
+assert not thread.is_alive() and errors == [2]
+context.term()
+""",
     "the proxy has a name": """
 from tests.raw_peer import RawListener
 listener = RawListener()

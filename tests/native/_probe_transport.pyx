@@ -2,7 +2,7 @@
 from zmqcore._transport cimport (
     ENDPOINT_BYTES_MAX, TRANSPORT_INPROC, TRANSPORT_IPC, TRANSPORT_TCP, address_t, transport_accept,
     transport_connect, transport_connected, transport_kind, transport_listen, transport_needs_resolver,
-    transport_options_t, transport_parse, transport_peer, transport_same, transport_unlisten,
+    transport_options_t, transport_figures, transport_parse, transport_peer, transport_unlisten,
 )
 
 TCP = <int>TRANSPORT_TCP
@@ -114,11 +114,15 @@ def peer(int fd, int kind, size_t size=ENDPOINT_BYTES_MAX):
     return out if size else b""
 
 
-def same(bytes text, bytes resolved, bint ipv6=False):
+def figures(bytes text, bint ipv6=False):
+    """The text in figures, or the -errno of parsing or resolving it."""
     cdef const char *at = text
-    cdef const char *bound = resolved
     cdef size_t size = len(text)
-    cdef bint result
+    cdef address_t address
+    cdef char out[ENDPOINT_BYTES_MAX]
+    cdef int rc
     with nogil:
-        result = transport_same(at, size, ipv6, bound)
-    return result
+        rc = transport_parse(at, size, True, ipv6, &address)
+        if rc == 0:
+            rc = transport_figures(&address, ipv6, out)
+    return <bytes>out if rc == 0 else rc

@@ -1,0 +1,33 @@
+# zmqcore/_terms.pyx -- see the door.
+from zmqcore._options cimport options_copy, options_fini
+from zmqcore._security cimport security_new, security_unref
+from zmqcore._sys cimport calloc, free
+
+
+cdef terms_t *terms_new(const options_t *options) noexcept nogil:
+    cdef terms_t *self = <terms_t *>calloc(1, sizeof(terms_t))
+    if self == NULL:
+        return NULL
+    self.refs = 1
+    if options_copy(&self.options, options) == 0:
+        self.security = security_new(options)
+    if self.security == NULL:
+        terms_unref(self)
+        return NULL
+    return self
+
+
+cdef terms_t *terms_ref(terms_t *self) noexcept nogil:
+    self.refs += 1
+    return self
+
+
+cdef void terms_unref(terms_t *self) noexcept nogil:
+    if self == NULL:
+        return
+    self.refs -= 1
+    if self.refs:
+        return
+    security_unref(self.security)
+    options_fini(&self.options)
+    free(self)
