@@ -17,7 +17,7 @@ from zmqcore._engine_host cimport host_owe, host_random
 from zmqcore._engine_input cimport (
     engine_begin_raw, engine_init_input, engine_may_read, engine_notify, engine_read, engine_resume_input, engine_shake,
 )
-from zmqcore._engine_output cimport engine_farewell, engine_flush, engine_has_output
+from zmqcore._engine_output cimport engine_drop_raw, engine_farewell, engine_flush, engine_has_output
 from zmqcore._engine_socks cimport engine_socks_begin, engine_socks_fini, engine_socks_init
 from zmqcore._engine_zap cimport engine_zap_forget, engine_zap_go_on
 from zmqcore._handshake cimport handshake_fini, handshake_init, handshake_peer_id
@@ -424,7 +424,7 @@ cdef void engine_stopped(engine_t *self) noexcept nogil:
     self.curve = NULL
     metadata_unref(self.metadata)
     self.metadata = NULL
-    pipe_clear(&self.raw)
+    engine_drop_raw(self)
     pipe_drop_incomplete(&self.inbound)
     if self.is_raw and was_active and how != END_CLOSED:
         engine_notify(self)

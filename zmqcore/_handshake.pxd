@@ -74,6 +74,7 @@ cdef handshake_verdict handshake_answered(handshake_t *self) noexcept nogil
 
 # At DONE: the bytes behind the handshake; borrowed until handshake_drop_rest or handshake_fini.
 cdef slice_t handshake_rest(const handshake_t *self) noexcept nogil
+# They have been taken, and the keys as well.
 cdef void handshake_drop_rest(handshake_t *self) noexcept nogil
 
 # The routing id that the peer announced, size 0: none. Borrowed until handshake_fini.

@@ -67,15 +67,17 @@ cdef struct mechanism_t:
     # ZAP
     slice_t credentials[2]      # for the request; they lie in secrets or in keys
     uint32_t credential_count
-    uint8_t *secrets            # PLAIN server: user and password of the peer; owned
+    uint8_t *secrets            # PLAIN server: user and password of the peer, until ZAP has answered; owned
     size_t secrets_bytes
     uint8_t *vouched            # User-Id and the metadata of the reply, as properties; owned
     size_t vouched_bytes
-    curve_keys_t *keys          # CURVE; owned
+    curve_keys_t *keys          # CURVE, until mechanism_forget_keys; owned
 
 # Chooses the mechanism of the security options. 0; -ENOTSUP: CURVE without its functions; -ENOMEM.
 cdef int mechanism_init(mechanism_t *self, const options_t *options, const security_t *security) noexcept nogil
 cdef void mechanism_fini(mechanism_t *self) noexcept nogil
+# DONE: whoever goes on has taken the keys.
+cdef void mechanism_forget_keys(mechanism_t *self) noexcept nogil
 cdef const char *mechanism_name(const security_t *security) noexcept nogil
 
 # Takes one handshake frame of the peer (body of a command or message frame). 0; -EPROTO with failure set; -ENOMEM.

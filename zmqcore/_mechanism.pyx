@@ -196,9 +196,19 @@ cdef bint mechanism_must_ask(mechanism_t *self) noexcept nogil:
     return True
 
 
+cdef void forget_credentials(mechanism_t *self) noexcept nogil:
+    if self.secrets != NULL:
+        zc_wipe(self.secrets, self.secrets_bytes)
+    free(self.secrets)
+    self.secrets = NULL
+    self.secrets_bytes = 0
+    self.credential_count = 0
+
+
 cdef int mechanism_vouched(mechanism_t *self, slice_t user_id, slice_t metadata) noexcept nogil:
     cdef slice_t peer_id = self.peer_id
     cdef int32_t peer_type = self.peer_type
+    forget_credentials(self)
     # A type or an id that ZAP gives must be sound, but the peer's own count.
     if not accept_properties(self, metadata):
         mechanism_fail(self, FAILURE_PROTOCOL, ERROR_ZAP_METADATA)
@@ -222,6 +232,7 @@ cdef void mechanism_unasked(mechanism_t *self) noexcept nogil:
 
 cdef void mechanism_refused(mechanism_t *self, uint32_t status) noexcept nogil:
     # 300 is temporary: the peer sees a close, and tries again.
+    forget_credentials(self)
     mechanism_fail(self, FAILURE_AUTH, status)
     if status != STATUS_TEMPORARY:
         self.refusal = status
@@ -339,16 +350,18 @@ cdef void mechanism_fini(mechanism_t *self) noexcept nogil:
     free(self.own)
     free(self.properties)
     free(self.vouched)
-    if self.secrets != NULL:
-        zc_wipe(self.secrets, self.secrets_bytes)
-    free(self.secrets)
-    curve_keys_free(self.keys)
-    self.own = self.properties = self.vouched = self.secrets = NULL
-    self.keys = NULL
-    self.own_bytes = self.properties_bytes = self.vouched_bytes = self.secrets_bytes = 0
-    self.credential_count = 0
+    forget_credentials(self)
+    mechanism_forget_keys(self)
+    self.own = self.properties = self.vouched = NULL
+    self.own_bytes = self.properties_bytes = self.vouched_bytes = 0
     self.peer_id.at = NULL
     self.peer_id.size = 0
+
+
+cdef void mechanism_forget_keys(mechanism_t *self) noexcept nogil:
+    curve_keys_free(self.keys)
+    self.keys = NULL
+    self.credential_count = 0
 
 
 cdef const char *mechanism_name(const security_t *security) noexcept nogil:
