@@ -251,7 +251,7 @@ def test_our_counters_only_grow(rig: Rig) -> None:
         sock.send_multipart([routing_id, b"%d" % number, b"x" * (number * 97 % 5000)])
         if number % 10 == 0:
             client.peer.send(client.message(b"\x04PING\0\0", 2))
-    seen = []
+    seen: list[int] = []
     while len(seen) < 420:
         got = client.peer.read_frame()
         seen.append(struct.unpack(">Q", got.body[8:16])[0])
