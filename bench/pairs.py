@@ -34,6 +34,7 @@ INPROC = "inproc://bench"
 FEATURES = {
     "asyncio": "importlib.import_module(name + '.asyncio').Context",
     "send_many": "importlib.import_module(name).Socket.send_many, importlib.import_module(name).Socket.recv_many",
+    "CURVE": "(importlib.import_module(name).has('curve') or 1 / 0)",
     "SPIN_US": "importlib.import_module(name).SPIN_US",
 }
 

@@ -30,12 +30,12 @@ WARM_UP_BYTES_MAX = 1 << 26
 COUNT_BYTES_MAX = 1 << 32
 CPU = "cpu_ns"
 TYPES = {"pushpull": ("PUSH", "PULL"), "pubsub": ("PUB", "SUB")}
-CASE_FORM = re.compile(r"(pushpull|pubsub)-(tcp|ipc|inproc)-(\d+)(?:-parts(\d+))?(?:-batch(\d+))?(-asyncio)?")
+CASE_FORM = re.compile(r"(pushpull|pubsub)-(tcp|ipc|inproc)-(\d+)(?:-parts(\d+))?(?:-batch(\d+))?(-curve)?(-asyncio)?")
 
 
 @dataclass(frozen=True)
 class Case(pairs.Case):
-    """PATTERN-TRANSPORT-SIZE[-partsN][-batchN][-asyncio].
+    """PATTERN-TRANSPORT-SIZE[-partsN][-batchN][-curve][-asyncio].
 
     `parts`: messages of N parts of SIZE bytes each. `batch`: send_many and recv_many of N messages where the
     implementation has them, one call a message elsewhere.
@@ -47,14 +47,17 @@ class Case(pairs.Case):
     size: int
     parts: int
     batch: int
+    is_curve: bool
     is_asyncio: bool
 
     @classmethod
     def parse(cls, name: str) -> Case:
-        pattern, transport, size, parts, batch, on_loop = common.fields(CASE_FORM, name)
+        pattern, transport, size, parts, batch, curve, on_loop = common.fields(CASE_FORM, name)
         if on_loop and (batch or transport == "inproc"):
             raise ValueError(f"no such case: {name}: asyncio goes without batches, and between processes")
-        return cls(name, pattern, transport, int(size), int(parts or 1), int(batch or 0), bool(on_loop))
+        if curve and transport == "inproc":
+            raise ValueError(f"no such case: {name}: nothing is encrypted within a process")
+        return cls(name, pattern, transport, int(size), int(parts or 1), int(batch or 0), bool(curve), bool(on_loop))
 
     @property
     def bytes(self) -> int:
@@ -65,6 +68,8 @@ class Case(pairs.Case):
         return max(32, min(WARM_UP_MAX // (20 if self.is_asyncio else 1), WARM_UP_BYTES_MAX // self.bytes))
 
     def skipped(self, contender: str) -> str:
+        if self.is_curve and (reason := pairs.skipped(contender, "CURVE")):
+            return reason
         if self.is_asyncio:
             return pairs.skipped(contender, "asyncio")
         if self.batch and "zmqcore" in pairs.ends(contender):  # the others play it with one call a message
@@ -88,6 +93,8 @@ GOALS = (
     *speed_goals("pushpull-tcp-1048576", 1.7),
     *speed_goals("pushpull-inproc-64", 4),
     *speed_goals("pubsub-tcp-64", 5),
+    *speed_goals("pushpull-tcp-64-curve", 1.5),
+    *speed_goals("pushpull-tcp-1024-curve", 1.5),
     *speed_goals("pushpull-tcp-64-asyncio", 15),
 )
 
@@ -96,8 +103,22 @@ def all_cases() -> list[str]:
     names = [f"{pattern}-{on}-{size}" for pattern in TYPES for on in pairs.TRANSPORTS for size in pairs.SIZES]
     names += [f"pushpull-{on}-{size}-batch{BATCH}" for on in pairs.TRANSPORTS for size in (16, 64, 1024)]
     names += [f"pubsub-tcp-64-batch{BATCH}", *(f"pushpull-{on}-64-parts4" for on in pairs.TRANSPORTS)]
+    names += [f"pushpull-{on}-{size}-curve" for on in ("tcp", "ipc") for size in pairs.SIZES]
     names += [f"pushpull-{on}-{size}-asyncio" for on in ("tcp", "ipc") for size in (64, 1024, 65536)]
     return [*names, "pushpull-tcp-64-parts4-asyncio", "pubsub-tcp-64-asyncio"]
+
+
+def secure(zmq: Any, socket: Any, keys: list[str]) -> None:
+    """The receiver is the server; both have the same pair of keys, which is nobody's business here."""
+    if not keys:
+        return
+    public, secret = (key.encode() for key in keys)
+    socket.setsockopt(zmq.CURVE_SECRETKEY, secret)
+    if socket.getsockopt(zmq.TYPE) in (zmq.PULL, zmq.SUB):
+        socket.setsockopt(zmq.CURVE_SERVER, 1)
+    else:
+        socket.setsockopt(zmq.CURVE_PUBLICKEY, public)
+        socket.setsockopt(zmq.CURVE_SERVERKEY, public)
 
 
 # --- the sender -------------------------------------------------------------------------------------------------------
@@ -108,6 +129,7 @@ def sending_socket(config: dict[str, Any], context: Any) -> tuple[Any, str]:
     socket = context.socket(getattr(zmq, TYPES[config["pattern"]][0]))
     if config["pattern"] == "pubsub":  # the flow is kept
         common.keep_all(zmq, socket)
+    secure(zmq, socket, config["keys"])
     return socket, pairs.attach(zmq, socket, config)
 
 
@@ -173,6 +195,7 @@ def receiving_socket(config: dict[str, Any], context: Any) -> tuple[Any, str]:
         socket.setsockopt(zmq.SUBSCRIBE, b"")
     if not config["asyncio"]:  # there it would cost a timer a message
         socket.setsockopt(zmq.RCVTIMEO, pairs.SILENCE_MS)
+    secure(zmq, socket, config["keys"])
     return socket, pairs.attach(zmq, socket, config)
 
 
@@ -235,7 +258,8 @@ async def receive_asyncio(config: dict[str, Any], context: Any, orders: pairs.Or
 
 
 def measure(case: Case, options: argparse.Namespace, contender: str) -> common.Sample:
-    config = asdict(case) | {"asyncio": case.is_asyncio}
+    keys = [key.decode() for key in common.implementation("pyzmq").curve_keypair()] if case.is_curve else []
+    config = asdict(case) | {"asyncio": case.is_asyncio, "keys": keys}
     first, second = ("send_asyncio", "receive_asyncio") if case.is_asyncio else ("send", "receive")
     binder = first if case.pattern == "pubsub" else second
     with pairs.Pair(__file__, contender, case.transport, config, first, second, binder, tells_both=True) as pair:

@@ -51,7 +51,7 @@ FLOORS: dict[str, tuple[int, set[str]]] = {
     "_metadata": (4, GROUND | {"_zmtp", "_message"}),
     "_mechanism": (4, GROUND | {"_zmtp", "_options", "_security", "_sodium"}),
     "_zap": (4, GROUND | {"_zmtp", "_message", "_options", "_mechanism"}),
-    "_handshake": (4, GROUND | {"_zmtp", "_message", "_pipe", "_options", "_security", "_mechanism"}),
+    "_handshake": (4, GROUND | {"_zmtp", "_options", "_security", "_mechanism"}),
     "_curve": (4, GROUND | {"_zmtp", "_sodium"}),
     "_v1": (4, GROUND | {"_zmtp", "_message", "_pipe"}),
     "_raw": (4, GROUND | {"_zmtp", "_message", "_pipe"}),

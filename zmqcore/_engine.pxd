@@ -59,6 +59,7 @@ cdef struct host_t:
     mailbox_t *sleeper          # of an inproc peer, counted: to be woken without the lock; NULL none
     engine_t *dead
     monitor_t monitor           # what happens to the connections
+    uint32_t shakes_left        # of HANDSHAKES_A_TURN, in this turn
     uint32_t turns              # dispatches and system calls under way: the dead are kept
     uint64_t random             # state of host_random
     uint64_t last_serial

@@ -15,10 +15,10 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from zmqcore._curve cimport curve_free
 from zmqcore._engine_host cimport host_owe, host_random
 from zmqcore._engine_input cimport (
-    engine_begin_raw, engine_init_input, engine_notify, engine_read, engine_resume_input, engine_shake,
+    engine_begin_raw, engine_init_input, engine_may_read, engine_notify, engine_read, engine_resume_input, engine_shake,
 )
 from zmqcore._engine_metadata cimport engine_label, engine_metadata_fini
-from zmqcore._engine_output cimport engine_farewell, engine_flush, engine_has_output
+from zmqcore._engine_output cimport engine_drop_raw, engine_farewell, engine_flush, engine_has_output
 from zmqcore._engine_socks cimport engine_socks_begin, engine_socks_fini, engine_socks_init
 from zmqcore._engine_zap cimport engine_zap_forget, engine_zap_go_on
 from zmqcore._handshake cimport handshake_fini, handshake_init, handshake_peer_id
@@ -336,7 +336,7 @@ cdef void engine_begin(engine_t *self, int fd) noexcept nogil:
     self.lost_errno = 0
     if self.address != NULL:
         engine_event(self, EVENT_CONNECTED, fd)
-    if ((not self.is_raw and handshake_init(&self.handshake, options, self.security, &self.raw) != 0)
+    if ((not self.is_raw and handshake_init(&self.handshake, options, self.security) != 0)
             or poller_watch(&host.poller, &self.watch, REACTOR_IN) != 0):
         engine_lose(self, ENOMEM)
         return
@@ -428,7 +428,7 @@ cdef void engine_stopped(engine_t *self) noexcept nogil:
     v1_fini(&self.v1)
     curve_free(self.curve)
     self.curve = NULL
-    pipe_clear(&self.raw)
+    engine_drop_raw(self)
     pipe_drop_incomplete(&self.inbound)
     if self.is_raw and was_active and how != END_CLOSED:
         engine_notify(self)
@@ -541,7 +541,7 @@ cdef void on_ready(void *arg, uint32_t events) noexcept nogil:
         else:
             engine_update_watch(self)
         return
-    if events & (REACTOR_IN | REACTOR_FAILED):
+    if events & (REACTOR_IN | REACTOR_FAILED) and engine_may_read(self):
         engine_read(self)
 
 

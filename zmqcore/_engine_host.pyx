@@ -1,6 +1,7 @@
 # zmqcore/_engine_host.pyx -- see the door.
 from libc.stdint cimport uint32_t, uint64_t
 from zmqcore._engine cimport engine_attend, engine_free, engine_t
+from zmqcore._limits cimport HANDSHAKES_A_TURN
 from zmqcore._monitor cimport monitor_fini
 from zmqcore._reactor cimport (
     REACTOR_IN, mailbox_heard, mailbox_new, mailbox_open, mailbox_unref, mailbox_wake, poller_close, poller_open,
@@ -90,6 +91,7 @@ cdef uint32_t host_random(host_t *self) noexcept nogil:
 cdef void host_dispatch(host_t *self, ready_t *ready, int count) noexcept nogil:
     cdef int i
     self.turns += 1
+    self.shakes_left = HANDSHAKES_A_TURN
     for i in range(count):
         # A handler before may have ended this one: its watch is kept, its fn is not.
         if ready[i].watch.fn != NULL:

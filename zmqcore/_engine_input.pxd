@@ -6,6 +6,8 @@ from zmqcore._handshake cimport handshake_verdict
 
 # Once, for a new engine.
 cdef void engine_init_input(engine_t *self) noexcept nogil
+# Whether the fd may be read in this turn; counts.
+cdef bint engine_may_read(engine_t *self) noexcept nogil
 # The fd is readable: one recv, and what it brings. UNLOCKS.
 cdef void engine_read(engine_t *self) noexcept nogil
 # Handshake: so many bytes have come into its room. 0: it may begin without the peer.

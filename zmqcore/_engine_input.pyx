@@ -10,21 +10,21 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
 from zmqcore._curve cimport curve_filled, curve_new, curve_next_bytes, curve_open, curve_reserve, curve_t
 from zmqcore._engine cimport (
-    END_FAILED, END_LOST, ENGINE_ACTIVE, engine_attention, engine_event, engine_lose, engine_stop, engine_stopped,
-    host_t,
+    END_FAILED, END_LOST, ENGINE_ACTIVE, ENGINE_HANDSHAKE, engine_attention, engine_event, engine_lose, engine_stop,
+    engine_stopped, host_t,
 )
 from zmqcore._engine_metadata cimport engine_metadata_begin
 from zmqcore._engine_zap cimport engine_zap_ask
 from zmqcore._handshake cimport (
-    HANDSHAKE_ASKS, HANDSHAKE_DONE, HANDSHAKE_FAILED, handshake_drop_rest, handshake_reserve, handshake_rest, handshake_step,
-    handshake_verdict,
+    HANDSHAKE_ASKS, HANDSHAKE_DONE, HANDSHAKE_FAILED, HANDSHAKE_MORE, handshake_drop_rest, handshake_is_costly,
+    handshake_output, handshake_reserve, handshake_rest, handshake_said, handshake_step, handshake_verdict,
 )
 from zmqcore._limits cimport FRAME_BYTES_MAX, PONGS_MAX
 from zmqcore._mechanism cimport curve_keys_t
 from zmqcore._monitor cimport EVENT_HANDSHAKE_FAILED_PROTOCOL, EVENT_HANDSHAKE_SUCCEEDED
 from zmqcore._options cimport SECURITY_CURVE, options_t
 from zmqcore._pipe cimport (
-    pipe_append_frame, pipe_drop, pipe_filled, pipe_mark_command, pipe_mark_frame, pipe_reserve, pipe_start_in,
+    pipe_append_bytes, pipe_append_frame, pipe_drop, pipe_filled, pipe_mark_command, pipe_mark_frame, pipe_reserve, pipe_start_in,
     pipe_start_queue, pipe_t, pipe_undecoded,
 )
 from zmqcore._raw cimport raw_filled, raw_notify, raw_reserve
@@ -59,12 +59,24 @@ cdef int reserve_input(engine_t *self, uint8_t **at, size_t *room) noexcept nogi
     return pipe_reserve(&self.inbound, 0, at, room)
 
 
+cdef bint engine_may_read(engine_t *self) noexcept nogil:
+    # Strangers take turns, so that they hold up those who are through: an fd that is left is reported again.
+    if self.state != ENGINE_HANDSHAKE or not handshake_is_costly(&self.handshake):
+        return True
+    if self.host.shakes_left == 0:
+        return False
+    self.host.shakes_left -= 1
+    return True
+
+
 cdef void engine_read(engine_t *self) noexcept nogil:
-    # One recv. UNLOCKS.
+    # One recv, and without the lock also what the handshake makes of it when that takes long. UNLOCKS.
     cdef host_t *host = self.host
     cdef uint8_t *at = NULL
     cdef size_t room = 0
     cdef bint is_shaking = self.state != ENGINE_ACTIVE
+    cdef bint is_costly = is_shaking and handshake_is_costly(&self.handshake)
+    cdef handshake_verdict verdict = HANDSHAKE_MORE
     cdef int fd = self.watch.fd
     cdef ssize_t got
     cdef int err
@@ -84,6 +96,8 @@ cdef void engine_read(engine_t *self) noexcept nogil:
     pthread_mutex_unlock(&host.lock)
     got = recv(fd, at, room, 0)
     err = errno
+    if got > 0 and is_costly:
+        verdict = handshake_step(&self.handshake, got)
     pthread_mutex_lock(&host.lock)
     host.turns -= 1
     self.is_reading = False
@@ -97,7 +111,9 @@ cdef void engine_read(engine_t *self) noexcept nogil:
         return
     if self.is_answered:
         engine_attention(self)
-    if got > 0 and is_shaking:
+    if got > 0 and is_costly:
+        engine_shaken(self, verdict)
+    elif got > 0 and is_shaking:
         engine_shake(self, got)
     elif got > 0 and self.is_raw:
         take_raw(self)
@@ -341,6 +357,11 @@ cdef void engine_shake(engine_t *self, size_t filled_bytes) noexcept nogil:
 
 
 cdef void engine_shaken(engine_t *self, handshake_verdict verdict) noexcept nogil:
+    cdef slice_t output = handshake_output(&self.handshake)
+    if pipe_append_bytes(&self.raw, output.at, output.size) != 0:
+        engine_lose(self, ENOMEM)
+        return
+    handshake_said(&self.handshake)
     if verdict == HANDSHAKE_FAILED:
         engine_stop(self, END_FAILED)
         return

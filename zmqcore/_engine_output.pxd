@@ -7,5 +7,7 @@ from zmqcore._engine cimport engine_t
 cdef void engine_flush(engine_t *self) noexcept nogil
 # Whether messages are still on their way to the kernel.
 cdef bint engine_has_output(const engine_t *self) noexcept nogil
+# Drops what the handshake had still to say.
+cdef void engine_drop_raw(engine_t *self) noexcept nogil
 # The handshake has failed: gives the kernel what the peer is told of it, if it takes it at once.
 cdef void engine_farewell(engine_t *self) noexcept nogil

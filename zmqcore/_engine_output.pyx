@@ -10,11 +10,12 @@ from zmqcore._engine cimport (
     END_LOST, ENGINE_ACTIVE, ENGINE_DEAD, ENGINE_HANDSHAKE, engine_stop, engine_stopped, engine_update_watch,
 )
 from zmqcore._limits cimport FLUSH_WRITES_MAX, GATHER_BUFFERS_MAX
-from zmqcore._pipe cimport pipe_gather, pipe_has_reopened, pipe_sent, pipe_t
+from zmqcore._options cimport SECURITY_PLAIN
+from zmqcore._pipe cimport pipe_clear, pipe_gather, pipe_has_reopened, pipe_sent, pipe_t
 from zmqcore._raw cimport raw_encode
 from zmqcore._sys cimport (
     EAGAIN, EINTR, MSG_DONTWAIT, MSG_NOSIGNAL, errno, iovec, memset, msghdr, pthread_mutex_lock, pthread_mutex_unlock,
-    send, sendmsg,
+    send, sendmsg, zc_wipe,
 )
 from zmqcore._v1 cimport v1_encode
 from zmqcore._zmtp cimport ZMTP_VERSION_1, slice_t
@@ -95,6 +96,27 @@ cdef write_verdict refused(engine_t *self, int err) noexcept nogil:
     return WRITE_OVER
 
 
+cdef void wipe_raw(engine_t *self, const iovec *vec, size_t size) noexcept nogil:
+    # HELLO of PLAIN has a password in it. With PLAIN nothing but the handshake goes this way, except to raw peers.
+    cdef size_t part
+    cdef int i = 0
+    if self.is_raw or self.security == NULL or self.security.mechanism != SECURITY_PLAIN:
+        return
+    while size:
+        part = vec[i].iov_len if vec[i].iov_len < size else size
+        zc_wipe(vec[i].iov_base, part)
+        size -= part
+        i += 1
+
+
+cdef void engine_drop_raw(engine_t *self) noexcept nogil:
+    cdef iovec vec[GATHER_BUFFERS_MAX]
+    cdef size_t total = 0
+    pipe_gather(&self.raw, vec, GATHER_BUFFERS_MAX, &total)
+    wipe_raw(self, vec, total)
+    pipe_clear(&self.raw)
+
+
 cdef write_verdict write_pipe(engine_t *self, pipe_t *pipe) noexcept nogil:
     # UNLOCKS.
     cdef iovec vec[GATHER_BUFFERS_MAX]
@@ -112,6 +134,8 @@ cdef write_verdict write_pipe(engine_t *self, pipe_t *pipe) noexcept nogil:
         return WRITE_OVER
     if sent < 0:
         return refused(self, err)
+    if pipe == &self.raw:
+        wipe_raw(self, vec, sent)
     pipe_sent(pipe, sent)
     reopen(self)
     return WRITE_ON if <size_t>sent == total else WRITE_BLOCKED

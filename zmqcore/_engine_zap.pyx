@@ -8,7 +8,7 @@ from zmqcore._engine_host cimport host_owe
 from zmqcore._engine_input cimport engine_shaken
 from zmqcore._handshake cimport handshake_answered
 from zmqcore._link cimport (
-    LINK_CONNECTOR, link_is_abandoned, link_leave, link_new, link_pop, link_push, link_t, link_unref,
+    LINK_CONNECTOR, link_is_abandoned, link_keep_secret, link_leave, link_new, link_pop, link_push, link_t, link_unref,
 )
 from zmqcore._mechanism cimport mechanism_unasked
 from zmqcore._message cimport msg_fini, msg_init, msg_t
@@ -17,7 +17,7 @@ from zmqcore._security cimport security_needs_handler
 from zmqcore._sys cimport EFAULT, ENOMEM, snprintf
 from zmqcore._sys_net cimport net_peer_ids
 from zmqcore._transport cimport TRANSPORT_IPC, transport_peer
-from zmqcore._zap cimport zap_answer, zap_ask, zap_name
+from zmqcore._zap cimport zap_answer, zap_ask, zap_forget, zap_name
 
 cdef enum:
     ADDRESS_BYTES = 64
@@ -45,6 +45,9 @@ cdef int send_request(engine_t *self) noexcept nogil:
     if rc == 0:
         rc = link_push(link, LINK_CONNECTOR, &msg, &sleeper)
         host_owe(self.host, sleeper)
+        # A password may be in it.
+        link_keep_secret(link)
+        zap_forget(&msg)
     msg_fini(&msg)
     if rc == 0:
         rc = self.host.ops.join(self.host.arg, zap_name(), link)

@@ -7,14 +7,13 @@
 #
 # A step function takes at most one frame from the input and says how many bytes that was. 0 and the same stage: it needs
 # more. A stage may also change without any byte (the greeting of an unversioned peer is its first frame).
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport uint64_t
 from zmqcore._limits cimport HANDSHAKE_BYTES_FIRST, HANDSHAKE_BYTES_MAX
 from zmqcore._mechanism cimport (
     FAILURE_NONE, FAILURE_PROTOCOL, FAILURE_SILENT, MECHANISM_ASKING, MECHANISM_DONE, MECHANISM_FAILED, mechanism_fini,
-    mechanism_init, mechanism_name, mechanism_next, mechanism_room, mechanism_step,
+    mechanism_forget_keys, mechanism_init, mechanism_name, mechanism_next, mechanism_room, mechanism_step,
 )
 from zmqcore._options cimport SECURITY_NULL
-from zmqcore._pipe cimport pipe_append_bytes
 from zmqcore._security cimport security_ref, security_unref
 from zmqcore._sys cimport EMSGSIZE, ENOMEM, EPROTO, calloc, free, malloc, memcpy, memmove, memset, zc_wipe
 from zmqcore._zmtp cimport (
@@ -49,12 +48,12 @@ cdef int grow(handshake_t *self, size_t room) noexcept nogil:
     return 0
 
 
-cdef int handshake_init(handshake_t *self, const options_t *options, security_t *security, pipe_t *out) noexcept nogil:
+cdef int handshake_init(handshake_t *self, const options_t *options, security_t *security) noexcept nogil:
     cdef int rc
     memset(self, 0, sizeof(handshake_t))
     self.options = options
     self.security = security_ref(security)
-    self.out = out
+    self.maxmsgsize = options.maxmsgsize
     self.greeting = <zmtp_greeting_t *>calloc(1, sizeof(zmtp_greeting_t))
     if self.greeting == NULL or grow(self, HANDSHAKE_BYTES_FIRST) != 0:
         return -ENOMEM
@@ -69,6 +68,7 @@ cdef void handshake_fini(handshake_t *self) noexcept nogil:
     forget_greeting(self)
     mechanism_fini(&self.mechanism)
     handshake_drop_rest(self)
+    handshake_said(self)
     security_unref(self.security)
     self.security = NULL
 
@@ -151,11 +151,40 @@ cdef slice_t handshake_rest(const handshake_t *self) noexcept nogil:
 
 
 cdef void handshake_drop_rest(handshake_t *self) noexcept nogil:
+    mechanism_forget_keys(&self.mechanism)
     if self.input != NULL:
         zc_wipe(self.input, self.input_room)
     free(self.input)
     self.input = NULL
     self.input_bytes = self.input_room = 0
+
+
+# --- output --------------------------------------------------------------------------------------------------------------
+
+cdef int put(handshake_t *self, const uint8_t *at, size_t size) noexcept nogil:
+    # Behind what is there. 0; -ENOMEM.
+    cdef size_t before = self.output_bytes
+    cdef uint8_t *wider
+    if size == 0:
+        return 0
+    wider = <uint8_t *>malloc(before + size)
+    if wider == NULL:
+        return -ENOMEM
+    if before:
+        memcpy(wider, self.output, before)
+        handshake_said(self)
+    memcpy(wider + before, at, size)
+    self.output = wider
+    self.output_bytes = before + size
+    return 0
+
+
+cdef void handshake_said(handshake_t *self) noexcept nogil:
+    if self.output != NULL:
+        zc_wipe(self.output, self.output_bytes)
+    free(self.output)
+    self.output = NULL
+    self.output_bytes = 0
 
 
 # --- greeting ------------------------------------------------------------------------------------------------------------
@@ -172,7 +201,7 @@ cdef int step_greeting(handshake_t *self, size_t off) noexcept nogil:
         self.failure = FAILURE_PROTOCOL
         self.failure_code = ERROR_MECHANISM_MISMATCH
         return -EPROTO
-    rc = pipe_append_bytes(self.out, out, out_bytes)
+    rc = put(self, out, out_bytes)
     if rc != 0 or verdict != GREETING_DONE:
         return rc if rc != 0 else <int>used
     self.version = greeting.version
@@ -216,9 +245,9 @@ cdef int send_identity(handshake_t *self) noexcept nogil:
         head_bytes = zmtp_head_write(head, 0, options.routing_id.size)
     elif self.greeting.stage >= 2:
         head_bytes = zmtp_v1_head_write(head, 0, options.routing_id.size)
-    if pipe_append_bytes(self.out, head, head_bytes) != 0:
+    if put(self, head, head_bytes) != 0:
         return -ENOMEM
-    return pipe_append_bytes(self.out, options.routing_id.at, options.routing_id.size)
+    return put(self, options.routing_id.at, options.routing_id.size)
 
 
 cdef int step_identity(handshake_t *self, size_t off) noexcept nogil:
@@ -252,7 +281,7 @@ cdef int step_identity(handshake_t *self, size_t off) noexcept nogil:
 
 cdef int say(handshake_t *self) noexcept nogil:
     # Hands the mechanism's next commands to the output. 0; -ENOMEM.
-    cdef size_t room = mechanism_room(self.options)
+    cdef size_t room = mechanism_room(&self.mechanism)
     cdef uint8_t *out = <uint8_t *>malloc(room)
     cdef int size
     cdef int rc = -ENOMEM if out == NULL else 0
@@ -261,7 +290,7 @@ cdef int say(handshake_t *self) noexcept nogil:
         if size <= 0:
             rc = size
             break
-        rc = pipe_append_bytes(self.out, out, size)
+        rc = put(self, out, size)
     if out != NULL:
         zc_wipe(out, room)
     free(out)
@@ -270,14 +299,13 @@ cdef int say(handshake_t *self) noexcept nogil:
 
 cdef int step_mechanism(handshake_t *self, size_t off) noexcept nogil:
     # Bytes used; -EPROTO; -EMSGSIZE; -ENOMEM.
-    cdef int64_t maxmsgsize = self.options.maxmsgsize
     cdef uint8_t flags = 0
     cdef uint64_t size = 0
     cdef size_t used = zmtp_head_read(self.input + off, self.input_bytes - off, &flags, &size)
     cdef int rc
     if used == 0 or self.mechanism.state == MECHANISM_ASKING:
         return 0
-    if size > BODY_BYTES_MAX or (maxmsgsize >= 0 and size > <uint64_t>maxmsgsize):
+    if size > BODY_BYTES_MAX or (self.maxmsgsize >= 0 and size > <uint64_t>self.maxmsgsize):
         return -EMSGSIZE
     if self.input_bytes - off - used < size:
         return 0

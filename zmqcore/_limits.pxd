@@ -34,6 +34,9 @@ cdef enum:
     # A peer that has not finished its handshake may make us hold this much, bytes.
     HANDSHAKE_BYTES_MAX = 65536
     HANDSHAKE_BYTES_FIRST = 512
+    # Reads of peers in the handshake of CURVE in one turn of a socket; the others wait for the next turn, whose cost is small
+    # beside theirs. Each may take some 0.2 ms of multiplications, and strangers can have as many as they like.
+    HANDSHAKES_A_TURN = 1
     # STREAM: most bytes that one message brings. libzmq's are 8192; larger ones need fewer system calls, but ZMQ_RCVHWM
     # messages of a peer are kept when nobody receives.
     RAW_READ_BYTES_MAX = 32768

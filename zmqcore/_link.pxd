@@ -58,6 +58,8 @@ cdef bint link_writable(link_t *self, int side) noexcept nogil
 # 0; -ENOMEM. No bound is checked: ask link_writable first. *sleeper: NULL, or the counted mailbox of the other side, for which
 # mailbox_wake has to follow.
 cdef int link_push(link_t *self, int side, const msg_t *msg, mailbox_t **sleeper) noexcept nogil
+# What the connector has pushed is wiped when its memory is let go of. Before the link is joined: nobody else knows it yet.
+cdef void link_keep_secret(link_t *self) noexcept nogil
 # The same for a message of one part that is copied; asks for the bound itself. 0; -EAGAIN: not this way; -ENOMEM.
 cdef int link_push_body(link_t *self, int side, const uint8_t *at, size_t size, mailbox_t **sleeper) noexcept nogil
 cdef bint link_readable(link_t *self, int side) noexcept nogil

@@ -2,7 +2,7 @@
 from libc.stdint cimport uint32_t, uint8_t
 from zmqcore._message cimport msg_t, store_ref, store_t, store_unref
 from zmqcore._pipe cimport (
-    pipe_append, pipe_append_body, pipe_drop, pipe_fini, pipe_has_reopened, pipe_init, pipe_is_full, pipe_pop,
+    chunk_t, pipe_append, pipe_append_body, pipe_drop, pipe_fini, pipe_has_reopened, pipe_init, pipe_is_full, pipe_pop,
     pipe_pop_body, pipe_t,
 )
 from zmqcore._reactor cimport mailbox_post, mailbox_ref, mailbox_t, mailbox_unref, mailbox_wake
@@ -178,6 +178,13 @@ cdef int link_push(link_t *self, int side, const msg_t *msg, mailbox_t **sleeper
         sleeper[0] = link_post(self, reader)
     pthread_mutex_unlock(&self.lock)
     return rc
+
+
+cdef void link_keep_secret(link_t *self) noexcept nogil:
+    cdef chunk_t *chunk = self.pipes[LINK_BINDER].head
+    while chunk != NULL:
+        chunk.store.is_secret = True
+        chunk = chunk.next
 
 
 cdef int link_push_body(link_t *self, int side, const uint8_t *at, size_t size, mailbox_t **sleeper) noexcept nogil:

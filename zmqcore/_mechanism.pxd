@@ -1,5 +1,5 @@
 # zmqcore/_mechanism.pxd -- security mechanisms: bytes in, bytes and a verdict out (floor 4; sees no fd and no clock).
-# Lock:   the socket lock for every function.
+# Lock:   the caller's: one thread at a time. Of the options it reads only the type, once it has begun.
 # Memory: a mechanism owns what it keeps of the peer, and its keys; mechanism_fini wipes and frees them. options and security
 #         are the caller's and outlive it.
 # Source: RFC 37 (NULL), RFC 24 (PLAIN), RFC 26 (CURVE), RFC 27 (ZAP).
@@ -57,6 +57,8 @@ cdef struct mechanism_t:
     bint was_asked              # the state ASKING has been there
     bint is_sent                # NULL: READY was handed out
     bint is_accepted            # NULL: the peer's READY was accepted
+    uint8_t *own                # the own property list, as it was when the connection began; owned
+    size_t own_bytes
     int stage                   # PLAIN, CURVE: what is due, by a table of their own
     uint8_t *properties         # the peer's property list as received; owned
     size_t properties_bytes
@@ -65,15 +67,17 @@ cdef struct mechanism_t:
     # ZAP
     slice_t credentials[2]      # for the request; they lie in secrets or in keys
     uint32_t credential_count
-    uint8_t *secrets            # PLAIN server: user and password of the peer; owned
+    uint8_t *secrets            # PLAIN server: user and password of the peer, until ZAP has answered; owned
     size_t secrets_bytes
     uint8_t *vouched            # User-Id and the metadata of the reply, as properties; owned
     size_t vouched_bytes
-    curve_keys_t *keys          # CURVE; owned
+    curve_keys_t *keys          # CURVE, until mechanism_forget_keys; owned
 
 # Chooses the mechanism of the security options. 0; -ENOTSUP: CURVE without its functions; -ENOMEM.
 cdef int mechanism_init(mechanism_t *self, const options_t *options, const security_t *security) noexcept nogil
 cdef void mechanism_fini(mechanism_t *self) noexcept nogil
+# DONE: whoever goes on has taken the keys.
+cdef void mechanism_forget_keys(mechanism_t *self) noexcept nogil
 cdef const char *mechanism_name(const security_t *security) noexcept nogil
 
 # Takes one handshake frame of the peer (body of a command or message frame). 0; -EPROTO with failure set; -ENOMEM.
@@ -82,8 +86,8 @@ cdef int mechanism_step(mechanism_t *self, const uint8_t *body, size_t size, bin
 # Writes the next whole frame to send, header included. Bytes; 0 nothing to send now; -ENOBUFS when room is too small.
 cdef int mechanism_next(mechanism_t *self, uint8_t *out, size_t room) noexcept nogil
 
-# Room that mechanism_next may need with these options.
-cdef size_t mechanism_room(const options_t *options) noexcept nogil
+# Room that mechanism_next may need.
+cdef size_t mechanism_room(const mechanism_t *self) noexcept nogil
 
 # ASKING: ZAP says 200; goes on (or fails: bad metadata). 0; -ENOMEM.
 cdef int mechanism_vouched(mechanism_t *self, slice_t user_id, slice_t metadata) noexcept nogil
@@ -134,8 +138,5 @@ cdef int mechanism_fail_error(mechanism_t *self, slice_t data) noexcept nogil
 cdef bint mechanism_is_command(const uint8_t *body, size_t size, const char *name) noexcept nogil
 # Keeps the peer's properties. 0; -EPROTO: malformed, or its type does not fit (the caller says how it fails); -ENOMEM.
 cdef int mechanism_take_properties(mechanism_t *self, const uint8_t *at, size_t size) noexcept nogil
-# The own property list: its size, and writing it (bytes written).
-cdef size_t mechanism_own_properties_bytes(const options_t *options) noexcept nogil
-cdef size_t mechanism_own_properties(const options_t *options, uint8_t *out) noexcept nogil
 # Goes to ASKING, if ZAP has to be asked and was not yet. Whether it did.
 cdef bint mechanism_must_ask(mechanism_t *self) noexcept nogil

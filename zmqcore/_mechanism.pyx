@@ -98,7 +98,7 @@ cdef int32_t type_of(slice_t name) noexcept nogil:
 # --- properties --------------------------------------------------------------------------------------------------
 
 # Bytes of the own property list.
-cdef size_t mechanism_own_properties_bytes(const options_t *options) noexcept nogil:
+cdef size_t own_properties_bytes(const options_t *options) noexcept nogil:
     cdef const type_row_t *type = &type_rows[options.type]
     cdef size_t size = PROPERTY_BYTES + strlen("Socket-Type") + strlen(type.name)
     if type.tells_id:
@@ -107,7 +107,7 @@ cdef size_t mechanism_own_properties_bytes(const options_t *options) noexcept no
 
 
 # Writes the own property list; bytes written.
-cdef size_t mechanism_own_properties(const options_t *options, uint8_t *out) noexcept nogil:
+cdef size_t write_own_properties(const options_t *options, uint8_t *out) noexcept nogil:
     cdef const type_row_t *type = &type_rows[options.type]
     cdef size_t used = zmtp_property_write(out, "Socket-Type", <const uint8_t *>type.name,
                                            <uint32_t>strlen(type.name))
@@ -196,9 +196,19 @@ cdef bint mechanism_must_ask(mechanism_t *self) noexcept nogil:
     return True
 
 
+cdef void forget_credentials(mechanism_t *self) noexcept nogil:
+    if self.secrets != NULL:
+        zc_wipe(self.secrets, self.secrets_bytes)
+    free(self.secrets)
+    self.secrets = NULL
+    self.secrets_bytes = 0
+    self.credential_count = 0
+
+
 cdef int mechanism_vouched(mechanism_t *self, slice_t user_id, slice_t metadata) noexcept nogil:
     cdef slice_t peer_id = self.peer_id
     cdef int32_t peer_type = self.peer_type
+    forget_credentials(self)
     # A type or an id that ZAP gives must be sound, but the peer's own count.
     if not accept_properties(self, metadata):
         mechanism_fail(self, FAILURE_PROTOCOL, ERROR_ZAP_METADATA)
@@ -222,6 +232,7 @@ cdef void mechanism_unasked(mechanism_t *self) noexcept nogil:
 
 cdef void mechanism_refused(mechanism_t *self, uint32_t status) noexcept nogil:
     # 300 is temporary: the peer sees a close, and tries again.
+    forget_credentials(self)
     mechanism_fail(self, FAILURE_AUTH, status)
     if status != STATUS_TEMPORARY:
         self.refusal = status
@@ -282,7 +293,7 @@ cdef int null_next(mechanism_t *self, uint8_t *out, size_t room) noexcept nogil:
     cdef size_t body_bytes, used
     if self.is_sent or mechanism_must_ask(self):
         return 0
-    body_bytes = READY_NAME_BYTES + mechanism_own_properties_bytes(self.options)
+    body_bytes = READY_NAME_BYTES + self.own_bytes
     used = zmtp_head_write(head, ZMTP_COMMAND, body_bytes)
     if room > INT32_MAX:
         room = INT32_MAX
@@ -291,7 +302,8 @@ cdef int null_next(mechanism_t *self, uint8_t *out, size_t room) noexcept nogil:
     memcpy(out, head, used)
     memcpy(out + used, "\x05READY", READY_NAME_BYTES)
     used += READY_NAME_BYTES
-    used += mechanism_own_properties(self.options, out + used)
+    memcpy(out + used, self.own, self.own_bytes)
+    used += self.own_bytes
     self.is_sent = True
     null_finish(self)
     return <int>used
@@ -325,23 +337,31 @@ cdef int mechanism_init(mechanism_t *self, const options_t *options, const secur
     self.state = MECHANISM_HANDSHAKE
     self.failure = FAILURE_NONE
     self.peer_type = -1
+    self.own_bytes = own_properties_bytes(options)
+    self.own = <uint8_t *>malloc(self.own_bytes)
+    if self.own == NULL:
+        return -ENOMEM
+    write_own_properties(options, self.own)
     # Without the mechanism that was asked for there is no connection, least of all one in the clear.
     return curve_keys_new(self) if security.mechanism == SECURITY_CURVE else 0
 
 
 cdef void mechanism_fini(mechanism_t *self) noexcept nogil:
+    free(self.own)
     free(self.properties)
     free(self.vouched)
-    if self.secrets != NULL:
-        zc_wipe(self.secrets, self.secrets_bytes)
-    free(self.secrets)
-    curve_keys_free(self.keys)
-    self.properties = self.vouched = self.secrets = NULL
-    self.keys = NULL
-    self.properties_bytes = self.vouched_bytes = self.secrets_bytes = 0
-    self.credential_count = 0
+    forget_credentials(self)
+    mechanism_forget_keys(self)
+    self.own = self.properties = self.vouched = NULL
+    self.own_bytes = self.properties_bytes = self.vouched_bytes = 0
     self.peer_id.at = NULL
     self.peer_id.size = 0
+
+
+cdef void mechanism_forget_keys(mechanism_t *self) noexcept nogil:
+    curve_keys_free(self.keys)
+    self.keys = NULL
+    self.credential_count = 0
 
 
 cdef const char *mechanism_name(const security_t *security) noexcept nogil:
@@ -364,5 +384,5 @@ cdef int mechanism_next(mechanism_t *self, uint8_t *out, size_t room) noexcept n
     return self.ops.next(self, out, room)
 
 
-cdef size_t mechanism_room(const options_t *options) noexcept nogil:
-    return MECHANISM_BYTES_MAX + mechanism_own_properties_bytes(options)
+cdef size_t mechanism_room(const mechanism_t *self) noexcept nogil:
+    return MECHANISM_BYTES_MAX + self.own_bytes

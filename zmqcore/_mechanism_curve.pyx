@@ -16,7 +16,7 @@ from zmqcore._mechanism cimport (
     ERROR_CRYPTOGRAPHIC, ERROR_INVALID_METADATA, ERROR_KEY_EXCHANGE, ERROR_MALFORMED_HELLO, ERROR_MALFORMED_INITIATE,
     ERROR_MALFORMED_READY, ERROR_MALFORMED_UNSPECIFIED, ERROR_MALFORMED_WELCOME, ERROR_UNEXPECTED_COMMAND,
     FAILURE_PROTOCOL, FAILURE_SILENT, MECHANISM_DONE, mechanism_fail, mechanism_fail_error, mechanism_is_command,
-    mechanism_must_ask, mechanism_own_properties, mechanism_own_properties_bytes, mechanism_take_properties,
+    mechanism_must_ask, mechanism_take_properties,
 )
 from zmqcore._sodium cimport (
     KEY_BYTES, MAC_BYTES, NONCE_BYTES, sodium_get, sodium_open, sodium_seal, sodium_t,
@@ -59,15 +59,11 @@ cdef enum:
 # --- keys --------------------------------------------------------------------------------------------------------
 
 cdef int curve_keys_new(mechanism_t *self) noexcept nogil:
-    cdef const sodium_t *sodium = sodium_get()
-    if sodium == NULL:
+    if sodium_get() == NULL:
         return -ENOTSUP
     self.keys = <curve_keys_t *>calloc(1, sizeof(curve_keys_t))
     if self.keys == NULL:
         return -ENOMEM
-    # A server makes its own when somebody has shown that he knows its key.
-    if not self.security.as_server:
-        sodium.keypair(self.keys.own_public, self.keys.own_secret)
     return 0
 
 
@@ -122,6 +118,7 @@ cdef int hello_make(mechanism_t *self, uint8_t *body) noexcept nogil:
     cdef curve_keys_t *keys = self.keys
     cdef uint8_t nonce[NONCE_BYTES]
     cdef uint8_t zeros[HELLO_PLAIN_BYTES]
+    sodium_get().keypair(keys.own_public, keys.own_secret)
     if sodium_get().agree(keys.first_key, self.security.serverkey, keys.own_secret) != 0:
         return mechanism_fail(self, FAILURE_PROTOCOL, ERROR_CRYPTOGRAPHIC)
     memset(body, 0, HELLO_BYTES)
@@ -150,9 +147,8 @@ cdef int hello_open(mechanism_t *self, const uint8_t *body, size_t size) noexcep
     if rc != 0:
         mechanism_fail(self, FAILURE_PROTOCOL, ERROR_CRYPTOGRAPHIC)
         return rc
+    # Not before somebody has shown that he knows our key.
     sodium.keypair(keys.own_public, keys.own_secret)
-    if sodium.agree(keys.key, keys.peer_public, keys.own_secret) != 0:
-        return mechanism_fail(self, FAILURE_PROTOCOL, ERROR_CRYPTOGRAPHIC)
     self.stage = SERVER_WELCOME_DUE
     return 0
 
@@ -201,14 +197,14 @@ cdef int vouch_open(mechanism_t *self, const uint8_t *plain) noexcept nogil:
 cdef int initiate_make(mechanism_t *self, uint8_t *body) noexcept nogil:
     cdef curve_keys_t *keys = self.keys
     cdef uint8_t nonce[NONCE_BYTES]
-    cdef size_t size = INITIATE_PROPERTIES + mechanism_own_properties_bytes(self.options)
+    cdef size_t size = INITIATE_PROPERTIES + self.own_bytes
     cdef uint8_t *plain = <uint8_t *>malloc(size)
     cdef int rc
     if plain == NULL:
         return -ENOMEM
     rc = vouch_make(self, plain)
     if rc == 0:
-        mechanism_own_properties(self.options, plain + INITIATE_PROPERTIES)
+        memcpy(plain + INITIATE_PROPERTIES, self.own, self.own_bytes)
         memcpy(body, "\x08INITIATE", INITIATE_COOKIE)
         memcpy(body + INITIATE_COOKIE, keys.cookie, COOKIE_BYTES)
         write_counter(keys, body + INITIATE_COUNTER)
@@ -305,18 +301,10 @@ cdef int welcome_open(mechanism_t *self, const uint8_t *body, size_t size) noexc
 cdef int ready_make(mechanism_t *self, uint8_t *body) noexcept nogil:
     cdef curve_keys_t *keys = self.keys
     cdef uint8_t nonce[NONCE_BYTES]
-    cdef size_t size = mechanism_own_properties_bytes(self.options)
-    cdef uint8_t *plain = <uint8_t *>malloc(size)
-    cdef int rc
-    if plain == NULL:
-        return -ENOMEM
-    mechanism_own_properties(self.options, plain)
     memcpy(body, "\x05READY", READY_COUNTER)
     write_counter(keys, body + READY_COUNTER)
     counter_nonce("CurveZMQREADY---", body + READY_COUNTER, nonce)
-    rc = sodium_seal(keys.key, nonce, plain, size, body + READY_BOX)
-    free(plain)
-    return rc
+    return sodium_seal(keys.key, nonce, self.own, self.own_bytes, body + READY_BOX)
 
 
 cdef int ready_open(mechanism_t *self, const uint8_t *body, size_t size) noexcept nogil:
@@ -344,6 +332,9 @@ cdef int server_step(mechanism_t *self, const uint8_t *body, size_t size) noexce
     if self.stage == STAGE_BEGIN and mechanism_is_command(body, size, "\x05HELLO"):
         return hello_open(self, body, size)
     if self.stage == SERVER_INITIATE_AWAITED and mechanism_is_command(body, size, "\x08INITIATE"):
+        # Only now: who repeats a HELLO that he has seen, and cannot go on, costs one multiplication less.
+        if sodium_get().agree(self.keys.key, self.keys.peer_public, self.keys.own_secret) != 0:
+            return mechanism_fail(self, FAILURE_PROTOCOL, ERROR_CRYPTOGRAPHIC)
         return initiate_open(self, body, size)
     return mechanism_fail(self, FAILURE_PROTOCOL, ERROR_UNEXPECTED_COMMAND)
 
@@ -373,11 +364,11 @@ cdef size_t due_bytes(const mechanism_t *self) noexcept nogil:
     if self.stage == STAGE_BEGIN and not self.security.as_server:
         return HELLO_BYTES
     if self.stage == CLIENT_INITIATE_DUE:
-        return INITIATE_BYTES_MIN + mechanism_own_properties_bytes(self.options)
+        return INITIATE_BYTES_MIN + self.own_bytes
     if self.stage == SERVER_WELCOME_DUE:
         return WELCOME_BYTES
     if self.stage == SERVER_READY_DUE:
-        return READY_BYTES_MIN + mechanism_own_properties_bytes(self.options)
+        return READY_BYTES_MIN + self.own_bytes
     return 0
 
 

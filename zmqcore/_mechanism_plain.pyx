@@ -14,8 +14,7 @@ from zmqcore._mechanism cimport (
 from zmqcore._mechanism cimport (
     ERROR_INVALID_METADATA, ERROR_MALFORMED_HELLO, ERROR_MALFORMED_UNSPECIFIED, ERROR_MALFORMED_WELCOME,
     ERROR_UNEXPECTED_COMMAND, FAILURE_PROTOCOL, FAILURE_SILENT, MECHANISM_DONE, mechanism_fail, mechanism_fail_error,
-    mechanism_is_command, mechanism_must_ask, mechanism_own_properties, mechanism_own_properties_bytes, mechanism_t,
-    mechanism_take_properties,
+    mechanism_is_command, mechanism_must_ask, mechanism_t, mechanism_take_properties,
 )
 from zmqcore._options cimport blob_t
 from zmqcore._sys cimport ENOBUFS, ENOMEM, malloc, memcpy, strlen
@@ -140,8 +139,11 @@ cdef int write_hello(mechanism_t *self, uint8_t *out, size_t room) noexcept nogi
 
 
 cdef int write_properties(mechanism_t *self, const char *name, uint8_t *out, size_t room) noexcept nogil:
-    cdef int used = write_command(name, out, room, mechanism_own_properties_bytes(self.options))
-    return used + <int>mechanism_own_properties(self.options, out + used) if used > 0 else used
+    cdef int used = write_command(name, out, room, self.own_bytes)
+    if used < 0:
+        return used
+    memcpy(out + used, self.own, self.own_bytes)
+    return used + <int>self.own_bytes
 
 
 cdef int plain_next(mechanism_t *self, uint8_t *out, size_t room) noexcept nogil:

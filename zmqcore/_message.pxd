@@ -12,6 +12,7 @@ ctypedef void (*store_release_fn)(void *arg) noexcept nogil
 
 cdef struct store_t:
     int32_t refs                # atomic
+    bint is_secret              # wiped with the last count; only a store of store_new, before anybody else has it
     uint8_t *data
     size_t size
     size_t room                 # what was allocated; >= size

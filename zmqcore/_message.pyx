@@ -5,7 +5,7 @@ from zmqcore._limits cimport (
 )
 from zmqcore._sys cimport (
     ENOMEM, free, malloc, memcpy, memmove, memset, pthread_atfork, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_t,
-    pthread_mutex_unlock, realloc,
+    pthread_mutex_unlock, realloc, zc_wipe,
 )
 
 cdef enum:
@@ -112,6 +112,7 @@ cdef store_t *store_new(size_t size) noexcept nogil:
             return NULL
         self.room = size
     self.refs = 1
+    self.is_secret = False
     self.data = <uint8_t *>(self + 1)
     self.size = size
     self.release = NULL
@@ -124,6 +125,7 @@ cdef store_t *store_wrap(const void *data, size_t size, store_release_fn release
     if self == NULL:
         return NULL
     self.refs = 1
+    self.is_secret = False
     self.data = <uint8_t *>data
     self.size = size
     self.release = release
@@ -132,6 +134,8 @@ cdef store_t *store_wrap(const void *data, size_t size, store_release_fn release
 
 
 cdef void store_free(store_t *self) noexcept nogil:
+    if self.is_secret:
+        zc_wipe(self.data, self.size)
     if self.release != NULL:
         self.release(self.arg)
     elif self.size == CHUNK_BYTES_MAX and spare_keep(self):

@@ -9,5 +9,7 @@ from zmqcore._message cimport msg_t
 cdef const char *zap_name() noexcept nogil
 # Writes the request of a mechanism in the state ASKING, in the envelope of a REQ, into msg (empty). 0; -ENOMEM.
 cdef int zap_ask(const mechanism_t *self, const char *peer_address, msg_t *msg) noexcept nogil
+# Wipes the credentials in a request that was copied on.
+cdef void zap_forget(msg_t *msg) noexcept nogil
 # Takes the reply; the mechanism goes on, or has failed. 0; -ENOMEM.
 cdef int zap_answer(mechanism_t *self, const msg_t *msg) noexcept nogil

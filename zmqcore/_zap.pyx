@@ -1,9 +1,9 @@
 # zmqcore/_zap.pyx -- see the door.
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint8_t, uint32_t
 from zmqcore._mechanism cimport FAILURE_PROTOCOL, mechanism_fail, mechanism_refused, mechanism_vouched
 from zmqcore._message cimport msg_push_copy, part_t
 from zmqcore._options cimport blob_t
-from zmqcore._sys cimport ENOMEM, memcmp, strlen
+from zmqcore._sys cimport ENOMEM, memcmp, strlen, zc_wipe
 from zmqcore._zmtp cimport slice_t
 
 cdef enum:
@@ -13,6 +13,8 @@ cdef enum:
     ERROR_BAD_REQUEST_ID = 0x20000002
     ERROR_BAD_VERSION = 0x20000003
     ERROR_INVALID_STATUS_CODE = 0x20000004
+    # Frames of a request before them, with the delimiter
+    REQUEST_CREDENTIALS = 7
     # Frames of a reply, behind the empty delimiter of the envelope
     REPLY_VERSION = 1
     REPLY_ID = 2
@@ -47,6 +49,12 @@ cdef int zap_ask(const mechanism_t *self, const char *peer_address, msg_t *msg) 
         if msg_push_copy(msg, self.credentials[i].at, self.credentials[i].size) != 0:
             return -ENOMEM
     return 0
+
+
+cdef void zap_forget(msg_t *msg) noexcept nogil:
+    cdef uint32_t i
+    for i in range(REQUEST_CREDENTIALS, msg.count):
+        zc_wipe(<uint8_t *>msg.parts[i].at, msg.parts[i].size)
 
 
 cdef bint part_is(const part_t *part, const char *text) noexcept nogil:

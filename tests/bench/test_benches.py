@@ -24,6 +24,7 @@ CASES = {
         "pubsub-tcp-64",
         "pubsub-inproc-64-parts2",
         "pushpull-tcp-64-batch16",
+        "pushpull-tcp-64-curve",
         "pushpull-tcp-64-asyncio",
     ],
     "latency": [

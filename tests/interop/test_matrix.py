@@ -78,9 +78,12 @@ class Link:
         self.is_answered = case.sender == "REQ" or case.receiver == "REP"
         self._prepare()
 
-    @staticmethod
-    def _socket(peers: Peers, side: Side, socket_type: str, routing_id: bytes) -> Any:
-        options: dict[str, Any] = {"sndhwm": 0, "rcvhwm": 0}
+    def security(self, side: Side) -> dict[str, Any]:
+        """Options of that side's socket."""
+        return {}
+
+    def _socket(self, peers: Peers, side: Side, socket_type: str, routing_id: bytes) -> Any:
+        options: dict[str, Any] = {"sndhwm": 0, "rcvhwm": 0, **self.security(side)}
         if socket_type in ("REQ", "DEALER", "ROUTER"):
             options["routing_id"] = routing_id
         if socket_type == "ROUTER":

@@ -1,7 +1,8 @@
 """zmqcore._handshake and zmqcore._v1 for their tests: thin wrappers, no logic."""
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from zmqcore._handshake cimport (
-    handshake_fini, handshake_init, handshake_peer_id, handshake_reserve, handshake_rest, handshake_step, handshake_t,
+    handshake_fini, handshake_init, handshake_output, handshake_peer_id, handshake_reserve, handshake_rest, handshake_said,
+    handshake_step, handshake_t,
 )
 from zmqcore._message cimport msg_clear, msg_fini, msg_init, msg_push_copy, msg_t
 from zmqcore._options cimport options_fini, options_init, options_set, options_t
@@ -32,7 +33,6 @@ cdef bytes drain(pipe_t *pipe):
 
 cdef class Handshake:
     cdef options_t options
-    cdef pipe_t out
     cdef handshake_t at
 
     def __cinit__(self, int32_t type, dict options=None):
@@ -40,15 +40,13 @@ cdef class Handshake:
         options_init(&self.options, type, False, True)
         for option, value in (options or {}).items():
             assert options_set(&self.options, option, <const char *><bytes>value, len(value)) == 0
-        pipe_init(&self.out, 0)
         security = security_new(&self.options)
-        assert handshake_init(&self.at, &self.options, security, &self.out) == 0
+        assert handshake_init(&self.at, &self.options, security) == 0
         security_unref(security)
 
     def __dealloc__(self):
         handshake_fini(&self.at)
         handshake_fini(&self.at)
-        pipe_fini(&self.out)
         options_fini(&self.options)
 
     def step(self, bytes data not None):
@@ -58,6 +56,7 @@ cdef class Handshake:
         cdef size_t off = 0
         cdef size_t part = 0
         cdef int verdict
+        cdef bytes out
         while True:
             assert handshake_reserve(&self.at, &at, &room) == 0
             part = min(room, len(data) - off)
@@ -67,7 +66,9 @@ cdef class Handshake:
             verdict = handshake_step(&self.at, part)
             if verdict != 0 or off == <size_t>len(data):
                 # What the room did not take stays in the kernel in real life.
-                return verdict, drain(&self.out), data[off:]
+                out = slice_bytes(handshake_output(&self.at))
+                handshake_said(&self.at)
+                return verdict, out, data[off:]
 
     @property
     def rest(self):

@@ -51,7 +51,7 @@ cdef class Mechanism:
 
     def next(self, room=None):
         """The frame, or the error. Nothing behind the room may change."""
-        cdef size_t size = mechanism_room(&self.options) if room is None else room
+        cdef size_t size = mechanism_room(&self.at) if room is None else room
         cdef bytearray out = bytearray([CANARY]) * (size + CANARY_BYTES)
         cdef int rc = mechanism_next(&self.at, <uint8_t *><char *>out, size)
         assert out[size:] == bytes([CANARY]) * CANARY_BYTES
