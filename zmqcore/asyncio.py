@@ -176,8 +176,8 @@ class _Seat:
     somebody waits. The fd stays registered afterwards, because most waits are followed by another one; the loop's first
     needless call ends that.
 
-    _fd is a duplicate of the poll set's descriptor: whoever closes the socket in another thread would else leave the loop
-    with a number that the next socket may get.
+    _fd is a duplicate of the poll set's descriptor: whoever closes the socket in another thread would else leave the
+    loop with a number that the next socket may get.
     """
 
     loop: asyncio.AbstractEventLoop | None = None
