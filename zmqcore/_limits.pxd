@@ -59,6 +59,8 @@ cdef enum:
     QUIET_TICKS = 10
     # A second thread on a socket that somebody else drives looks for signals this often.
     WAITER_LOOK_US = 100000
+    # A connection on which another thread is writing, when its socket is closed with LINGER 0, gets this long for what is queued.
+    WRITE_END_MS = 1
     # Sends that follow one another faster than this, with no receive between, are a flood (see hand_over in _socket_messages);
     # a pause of FLOOD_PAUSE_US ends it, a shorter one halves what has been counted, at most FLOOD_SENDS_KEPT.
     FLOOD_GAP_US = 30

@@ -14,7 +14,7 @@ from zmqcore._engine_host cimport (
 )
 from zmqcore._limits cimport (
     ADOPTION_US, FLOOD_NAP_US, FLOOD_SENDS, INPROC_SPIN_US, REACTOR_EVENTS_MAX, SPINS_KEPT, SPINS_LOST, SPINS_REST,
-    WAITER_LOOK_US,
+    WAITER_LOOK_US, WRITE_END_MS,
 )
 from zmqcore._link cimport LINK_BINDER, link_t, link_unref
 from zmqcore._message cimport msg_clear, msg_fini, msg_init
@@ -217,6 +217,10 @@ cdef void socket_close(socket_t *self, const int32_t *linger_ms) noexcept nogil:
     cdef engine_t *engine
     cdef engine_t *next
     pthread_mutex_lock(&self.host.lock)
+    if not self.is_closed:
+        # What has gathered in a flood goes as far as the kernel takes it, also with LINGER 0: libzmq's I/O thread would have
+        # written it by now. UNLOCKS.
+        host_attend(&self.host)
     if self.is_closed:
         pthread_mutex_unlock(&self.host.lock)
         return
@@ -233,7 +237,8 @@ cdef void socket_close(socket_t *self, const int32_t *linger_ms) noexcept nogil:
     while engine != NULL:
         next = engine.next
         pattern_detach(&self.pattern, engine, False)
-        engine_end_after(engine, self.options.linger_ms)
+        # Another thread is writing: it comes to what is behind that.
+        engine_end_after(engine, WRITE_END_MS if engine.is_writing and not self.options.linger_ms else self.options.linger_ms)
         engine = next
     self.host.turns -= 1
     drop_posts(mailbox_close(self.host.mailbox))

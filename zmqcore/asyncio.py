@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import pickle
 import weakref
 from collections import deque
@@ -174,11 +175,15 @@ class _Seat:
     is_seated: the loop's thread drives the socket, and whatever happens to it makes its fd readable; true while
     somebody waits. The fd stays registered afterwards, because most waits are followed by another one; the loop's first
     needless call ends that.
+
+    _fd is a duplicate of the poll set's descriptor: whoever closes the socket in another thread would else leave the
+    loop with a number that the next socket may get.
     """
 
     loop: asyncio.AbstractEventLoop | None = None
     is_seated = False
     _fd = -1
+    _pid = 0
     _turns = 0
     _is_retrying = False
 
@@ -212,14 +217,15 @@ class _Seat:
         socket = self._socket()
         self._is_retrying = False
         if socket is None:
-            return
-        self._stand(True)
-        if not self.has_waiters:
             self._unregister()
             return
+        self._stand(True)
+        is_needless = not self.has_waiters
         self._serve()
         if self.has_waiters:
             self._sit()
+        elif is_needless or socket.closed:
+            self._unregister()
 
     def wake_soon(self) -> None:
         """A message has come back: somebody may be waiting for it."""
@@ -235,6 +241,25 @@ class _Seat:
                 queue.pop()
         if not self.has_waiters:
             self._stand()
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether its loop runs in another thread: there only that thread may call it."""
+        return self.loop is not None and self.loop.is_running() and asyncio._get_running_loop() is not self.loop
+
+    def leave_soon(self) -> None:
+        """From another thread, after the socket has been closed: who waits hears of it, and the loop lets go of it."""
+        # The engine does not wait for the loop to see a lingering socket to its end.
+        self._stand()
+        if self.loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has been closed meanwhile
+                self.loop.call_soon_threadsafe(self.on_ready)
+
+    def __del__(self) -> None:
+        # Of a plain socket, whose loop has ended under a Poller.
+        if self._fd >= 0 and not self.is_elsewhere:
+            self._stand()
+            self._unregister()
 
     def close(self) -> None:
         """Cancels who waits and leaves the loop."""
@@ -304,7 +329,11 @@ class _Seat:
                 return
             if may_sleep:
                 self._turns = 0
-                self._register(fd)
+                try:
+                    self._register(fd)
+                except OSError as error:
+                    self._stand()
+                    self._fail_all(ZMQError(error.errno))
                 return
             self._stand(True)
         # The I/O thread is at work on it, for some microseconds, or another thread blocks in a call.
@@ -331,16 +360,55 @@ class _Seat:
                 waiter = queue.popleft()
                 if not waiter.done():
                     waiter.fail(error)
+        self._unregister()
 
     def _register(self, fd: int) -> None:
-        if self._fd != fd and self.loop is not None:
-            self.loop.add_reader(fd, _on_ready, weakref.ref(self))
-            self._fd = fd
+        if self._fd < 0 and self.loop is not None:
+            self._fd = os.dup(fd)
+            self._pid = os.getpid()
+            self.loop.add_reader(self._fd, _on_ready, weakref.ref(self))
 
     def _unregister(self) -> None:
-        if self._fd >= 0 and self.loop is not None and not self.loop.is_closed():
-            self.loop.remove_reader(self._fd)
-        self._fd = -1
+        fd, self._fd = self._fd, -1
+        if fd < 0:
+            return
+        # A forked child shares the poll set of its parent's loop, and takes nothing out of it.
+        if self.loop is not None and not self.loop.is_closed() and self._pid == os.getpid():
+            self.loop.remove_reader(fd)
+        os.close(fd)
+
+
+# Who waits for a descriptor in a Poller, by loop, descriptor and direction: a loop has one callback for each.
+_Looks = list[Callable[[], None]]
+_watched: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[int, bool], _Looks]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def _look_all(looks: _Looks) -> None:
+    for look in list(looks):
+        look()
+
+
+def _watch(loop: asyncio.AbstractEventLoop, fd: int, is_write: bool, look: Callable[[], None]) -> Callable[[], object]:
+    """look() whenever fd is ready, until what is returned is called."""
+    table = _watched.setdefault(loop, {})
+    looks = table.get((fd, is_write))
+    if looks is None:
+        looks = []
+        (loop.add_writer if is_write else loop.add_reader)(fd, _look_all, looks)
+        table[fd, is_write] = looks
+    looks.append(look)
+    return partial(_unwatch, loop, fd, is_write, look)
+
+
+def _unwatch(loop: asyncio.AbstractEventLoop, fd: int, is_write: bool, look: Callable[[], None]) -> None:
+    table = _watched[loop]
+    looks = table[fd, is_write]
+    looks.remove(look)
+    if not looks:
+        del table[fd, is_write]
+        (loop.remove_writer if is_write else loop.remove_reader)(fd)
 
 
 def _kept(data: Any) -> Any:
@@ -380,9 +448,14 @@ class Socket(_socket.Socket):
         self.close()
 
     def close(self, linger: int | None = None) -> None:
-        """Closes the socket; never blocks. Cancels whatever waits for it."""
-        if self._seat is not None:
-            self._seat.close()
+        """Closes the socket; never blocks. Cancels what waits for it; from another thread, that fails with ENOTSOCK."""
+        seat = self._seat
+        if seat is not None and seat.is_elsewhere:
+            super().close(linger)
+            seat.leave_soon()
+            return
+        if seat is not None:
+            seat.close()
         super().close(linger)
 
     # --- receiving -------------------------------------------------------------------------------------------------
@@ -642,6 +715,13 @@ class Poller(_poller.Poller):
             if found:
                 outcome.set_result(found)
 
+        def lose(waiter: asyncio.Future[Any]) -> None:
+            # The socket was closed, its context has ended, or there was nothing to wait with.
+            error = None if waiter.cancelled() else waiter.exception()
+            look()
+            if error is not None and not outcome.done():
+                outcome.set_exception(error)
+
         def expire() -> None:
             if not outcome.done():
                 outcome.set_result([])
@@ -659,14 +739,13 @@ class Poller(_poller.Poller):
                     # Looks whenever something has happened to the socket, and waits on until it is cancelled.
                     waiter = seat.wait(seat.polls, look, -1)
                     undo.append(waiter.cancel if own else seat.close)
+                    waiter.add_done_callback(lose)
                 else:
                     fd = target if isinstance(target, int) else target.fileno()
                     if events & PollEvent.POLLIN:
-                        loop.add_reader(fd, look)
-                        undo.append(partial(loop.remove_reader, fd))
+                        undo.append(_watch(loop, fd, False, look))
                     if events & PollEvent.POLLOUT:
-                        loop.add_writer(fd, look)
-                        undo.append(partial(loop.remove_writer, fd))
+                        undo.append(_watch(loop, fd, True, look))
             if timeout_ms >= 0:
                 undo.append(loop.call_later(timeout_ms / 1000, expire).cancel)
         except BaseException:

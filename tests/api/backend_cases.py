@@ -443,5 +443,103 @@ def asyncio_serves_receivers_in_order() -> None:
     asyncio.run(main())
 
 
+def asyncio_receivers_are_cancelled() -> None:
+    async def main() -> None:
+        with pair(zmq.PULL, zmq.PUSH, zmq.asyncio.Context) as (pull, push):
+            # From the second wait on the socket knows its loop.
+            for _ in range(3):
+                with pytest.raises(asyncio.TimeoutError):
+                    await asyncio.wait_for(pull.recv(), 0.01)
+                assert len(pull._recv_futures) == 0
+            tasks = [asyncio.ensure_future(pull.recv_multipart()) for _ in range(9)]
+            await asyncio.sleep(0)
+            for task in tasks[::3]:
+                task.cancel()
+            alive = [task for number, task in enumerate(tasks) if number % 3]
+            for number in range(len(alive) + 1):
+                await push.send(b"%d" % number)
+            found = await asyncio.wait_for(asyncio.gather(*alive), DEADLINE_S)
+            assert found == [[b"%d" % number] for number in range(len(alive))]
+            assert await asyncio.wait_for(pull.recv(), DEADLINE_S) == b"%d" % len(alive)
+            lonely = pull.recv()
+            pull.close()
+            with pytest.raises(asyncio.CancelledError):
+                await lonely
+
+    asyncio.run(main())
+
+
+def asyncio_waits_for_other_things_meanwhile() -> None:
+    async def main() -> None:
+        with pair(zmq.PAIR, zmq.PAIR, zmq.asyncio.Context) as (left, right):
+            left.sndhwm = right.sndhwm = left.rcvhwm = right.rcvhwm = 10
+            for number in range(50):
+                buffer = bytearray(9)
+                waiting = [left.recv(), left.poll(DEADLINE_S * 1000), left.recv_into(buffer), left.recv()]
+                for part in range(4):
+                    await right.send(b"%d-%d" % (number, part))
+                first, event, size, last = await asyncio.wait_for(asyncio.gather(*waiting), DEADLINE_S)
+                assert (first, event) == (b"%d-0" % number, zmq.POLLIN)
+                assert bytes(buffer[:size]) == b"%d-1" % number
+                assert last == b"%d-2" % number
+                assert await left.recv() == b"%d-3" % number
+            # A receiver waits while a sender has no room.
+            receiving = asyncio.ensure_future(left.recv())
+            await asyncio.sleep(0)
+            sending = [asyncio.ensure_future(left.send(b"x" * 100_000)) for _ in range(200)]
+            for _ in sending:
+                assert len(await asyncio.wait_for(right.recv(), DEADLINE_S)) == 100_000
+            await asyncio.wait_for(asyncio.gather(*sending), DEADLINE_S)
+            await right.send(b"y")
+            assert await asyncio.wait_for(receiving, DEADLINE_S) == b"y"
+
+    asyncio.run(main())
+
+
+def asyncio_round_trips_of_one_socket_in_many_tasks() -> None:
+    async def main() -> None:
+        with pair(zmq.ROUTER, zmq.DEALER, zmq.asyncio.Context) as (router, dealer):
+
+            async def serve() -> None:
+                while True:
+                    await router.send_multipart(await router.recv_multipart())
+
+            async def ask(number: int) -> bytes:
+                await dealer.send(b"%d" % number)
+                answer: bytes = await dealer.recv()
+                return answer
+
+            servers = [asyncio.ensure_future(serve()) for _ in range(3)]
+            answers = await asyncio.wait_for(asyncio.gather(*(ask(number) for number in range(500))), DEADLINE_S)
+            assert sorted(answers, key=int) == [b"%d" % number for number in range(500)]
+            for server in servers:
+                server.cancel()
+            await asyncio.gather(*servers, return_exceptions=True)
+
+    asyncio.run(main())
+
+
+def asyncio_hears_of_the_end_of_its_context() -> None:
+    async def main() -> None:
+        with zmq.asyncio.Context() as context:
+            pull = context.socket(zmq.PULL)
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(pull.recv(), 0.01)
+            ended: list[object] = []
+            loop = asyncio.get_running_loop()
+            loop.set_exception_handler(lambda _, report: ended.append(report.get("exception")))
+            waiting = pull.recv()
+            term = threading.Thread(target=zmq.Context.term, args=(context,))
+            term.start()
+            deadline = loop.time() + DEADLINE_S
+            while not ended and not waiting.done():
+                assert loop.time() < deadline
+                await asyncio.sleep(0.002)
+            pull.close(0)
+            await loop.run_in_executor(None, term.join)
+
+    asyncio.run(main())
+
+
 if __name__ == "__main__":
     globals()[sys.argv[1]]()

@@ -87,6 +87,25 @@ def test_closing_with_a_linger(zmq: ModuleType, context: Any) -> None:
     socket.close()
 
 
+@pytest.mark.parametrize("size", [5, 3000])
+def test_what_was_sent_right_before_closing_without_a_linger(core_sockets: Sockets, size: int) -> None:
+    """A flood that the engine lets gather goes as far as the kernel takes it at once."""
+    each = 20
+    router = core_sockets("ROUTER", rcvhwm=0)
+    router.bind("tcp://127.0.0.1:*")
+    for _ in range(20):
+        dealer = core_sockets("DEALER")
+        dealer.connect(router.last_endpoint.decode())
+        dealer.send(b"hello")
+        router.send_multipart(router.recv_multipart())
+        assert dealer.recv() == b"hello"
+        for _ in range(each):
+            dealer.send(b"x" * size)
+        dealer.close(linger=0)
+        for _ in range(each):
+            assert len(router.recv_multipart()[1]) == size
+
+
 def test_with(zmq: ModuleType, context: Any) -> None:
     with pytest.raises(ZeroDivisionError), context.socket(zmq.DEALER) as socket:
         assert not socket.closed
