@@ -90,8 +90,6 @@ def cancellable():
     from asyncio import Future
 
     class Waiting(Future):
-        queue = ()
-
         def cancel(self, msg=None):
             if not super().cancel(msg=msg):
                 return False
@@ -101,6 +99,7 @@ def cancellable():
                     break
             return True
 
+    Waiting.queue = ()
     return Waiting
 
 

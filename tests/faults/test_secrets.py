@@ -125,7 +125,7 @@ def handshaken(listener: RawListener, password: bytes) -> RawPeer:
 
 
 def test_a_client_keeps_no_password_behind_its_socket(rig: Rig) -> None:
-    """While it may have to connect again it has two copies: the option, and that of the endpoint."""
+    """While it may have to connect again it has three copies: the option, and two of the endpoint."""
     password = b"the-password-of-a-client".ljust(64, b".")
     listener = rig.listen()
     with Child(rig, CLIENT, listener.endpoint) as child:
@@ -133,7 +133,7 @@ def test_a_client_keeps_no_password_behind_its_socket(rig: Rig) -> None:
         child.stdin.write(password)
         assert child.line() == "connecting"
         handshaken(listener, password)
-        wait_until(lambda: copies(child.process.pid, password) == 2, "the copies that are needed")
+        wait_until(lambda: copies(child.process.pid, password) == 3, "the copies that are needed")
         child.stdin.write(b"x")
         assert child.line() == "closed"
         wait_until(lambda: not copies(child.process.pid, password), "no copy of the password")
