@@ -169,6 +169,13 @@ def _on_ready(reference: weakref.ref[_Seat]) -> None:
         seat.on_ready()
 
 
+def _take_out(loop: asyncio.AbstractEventLoop, fd: int, pid: int) -> None:
+    # A forked child shares the poll set of its parent's loop, and takes nothing out of it.
+    if not loop.is_closed() and pid == os.getpid():
+        loop.remove_reader(fd)
+    os.close(fd)
+
+
 class _Seat:
     """The driving seat of one socket, for an event loop, with the queues of those who wait.
 
@@ -256,9 +263,14 @@ class _Seat:
                 self.loop.call_soon_threadsafe(self.on_ready)
 
     def __del__(self) -> None:
-        # Of a plain socket, whose loop has ended under a Poller.
-        if self._fd >= 0 and not self.is_elsewhere:
-            self._stand()
+        # Of a plain socket under a poll() that nobody awaits. Garbage is collected in any thread.
+        if self._fd < 0:
+            return
+        self._stand()
+        if self.loop is not None and self.is_elsewhere:
+            with contextlib.suppress(RuntimeError):  # the loop has been closed meanwhile
+                self.loop.call_soon_threadsafe(_take_out, self.loop, self._fd, self._pid)
+        else:
             self._unregister()
 
     def close(self) -> None:
@@ -370,12 +382,8 @@ class _Seat:
 
     def _unregister(self) -> None:
         fd, self._fd = self._fd, -1
-        if fd < 0:
-            return
-        # A forked child shares the poll set of its parent's loop, and takes nothing out of it.
-        if self.loop is not None and not self.loop.is_closed() and self._pid == os.getpid():
-            self.loop.remove_reader(fd)
-        os.close(fd)
+        if fd >= 0 and self.loop is not None:
+            _take_out(self.loop, fd, self._pid)
 
 
 # Who waits for a descriptor in a Poller, by loop, descriptor and direction: a loop has one callback for each.

@@ -195,6 +195,65 @@ def test_the_next_socket_gets_its_messages(own: Async, run: Run) -> None:
     run(main())
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_collected_in_another_thread(own: Async, run: Run) -> None:
+    zmq = own.zmq
+
+    async def use() -> None:
+        with zmq.Context() as context, context.socket(zmq.PULL) as pull, context.socket(zmq.PUSH) as push:
+            push.linger = 0
+            push.connect(f"tcp://127.0.0.1:{pull.bind_to_random_port('tcp://127.0.0.1')}")
+            poller = own.aio.Poller()
+            poller.register(pull, zmq.POLLIN)
+            poller.poll()  # nobody awaits it
+            unclosed = [own.context.socket(zmq.PULL)]
+            unclosed[0].bind(TCP)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(unclosed[0].recv(), 0.01)
+
+            def collect() -> None:
+                unclosed.clear()
+                gc.collect()
+
+            await in_thread(collect)
+            push.send(b"x")
+            # The socket has its I/O thread again.
+            await in_thread(lambda: pull.recv())
+
+    async def main() -> None:
+        ear = Ear()
+        own.socket("PULL").bind(TCP)  # the context has an I/O thread now
+        before = descriptors()
+        await use()
+        gc.collect()
+        await until(lambda: descriptors() <= before)
+        await ear.silence()
+
+    run(main())
+
+
+def test_a_loop_that_is_held_up_does_not_hold_up_the_end(own: Async, run: Run) -> None:
+    """A thread closes a socket for which a task waits, and ends the context, without a turn of the loop."""
+
+    async def main() -> None:
+        context = own.aio.Context()
+        lonely = context.socket(own.zmq.PULL)
+        lonely.bind(TCP)
+        waiting = asyncio.ensure_future(lonely.recv())
+        await turns()
+
+        def end() -> None:
+            lonely.close(0)
+            context.term()
+
+        Task(end).join()
+        with pytest.raises(own.zmq.ZMQError) as caught:
+            await waiting
+        assert caught.value.errno == own.zmq.ENOTSOCK
+
+    run(main())
+
+
 def test_closed_in_a_thread_while_it_is_used(own: Async, run: Run) -> None:
     zmq = own.zmq
 
