@@ -57,7 +57,7 @@ cdef struct mechanism_t:
     bint was_asked              # the state ASKING has been there
     bint is_sent                # NULL: READY was handed out
     bint is_accepted            # NULL: the peer's READY was accepted
-    uint8_t *own                # the own property list, as it was when the connection began; owned
+    uint8_t *own                # the own property list, as it was when the connection began, until mechanism_settle; owned
     size_t own_bytes
     int stage                   # PLAIN, CURVE: what is due, by a table of their own
     uint8_t *properties         # the peer's property list as received; owned
@@ -71,13 +71,13 @@ cdef struct mechanism_t:
     size_t secrets_bytes
     uint8_t *vouched            # User-Id and the metadata of the reply, as properties; owned
     size_t vouched_bytes
-    curve_keys_t *keys          # CURVE, until mechanism_forget_keys; owned
+    curve_keys_t *keys          # CURVE, until mechanism_settle; owned
 
 # Chooses the mechanism of the security options. 0; -ENOTSUP: CURVE without its functions; -ENOMEM.
 cdef int mechanism_init(mechanism_t *self, const options_t *options, const security_t *security) noexcept nogil
 cdef void mechanism_fini(mechanism_t *self) noexcept nogil
-# DONE: whoever goes on has taken the keys.
-cdef void mechanism_forget_keys(mechanism_t *self) noexcept nogil
+# DONE, and whoever goes on has taken the keys: lets go of what only the handshake needed.
+cdef void mechanism_settle(mechanism_t *self) noexcept nogil
 cdef const char *mechanism_name(const security_t *security) noexcept nogil
 
 # Takes one handshake frame of the peer (body of a command or message frame). 0; -EPROTO with failure set; -ENOMEM.

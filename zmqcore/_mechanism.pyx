@@ -347,18 +347,20 @@ cdef int mechanism_init(mechanism_t *self, const options_t *options, const secur
 
 
 cdef void mechanism_fini(mechanism_t *self) noexcept nogil:
-    free(self.own)
     free(self.properties)
     free(self.vouched)
     forget_credentials(self)
-    mechanism_forget_keys(self)
-    self.own = self.properties = self.vouched = NULL
-    self.own_bytes = self.properties_bytes = self.vouched_bytes = 0
+    mechanism_settle(self)
+    self.properties = self.vouched = NULL
+    self.properties_bytes = self.vouched_bytes = 0
     self.peer_id.at = NULL
     self.peer_id.size = 0
 
 
-cdef void mechanism_forget_keys(mechanism_t *self) noexcept nogil:
+cdef void mechanism_settle(mechanism_t *self) noexcept nogil:
+    free(self.own)
+    self.own = NULL
+    self.own_bytes = 0
     curve_keys_free(self.keys)
     self.keys = NULL
     self.credential_count = 0
