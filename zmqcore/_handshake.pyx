@@ -11,7 +11,7 @@ from libc.stdint cimport uint64_t
 from zmqcore._limits cimport HANDSHAKE_BYTES_FIRST, HANDSHAKE_BYTES_MAX
 from zmqcore._mechanism cimport (
     FAILURE_NONE, FAILURE_PROTOCOL, FAILURE_SILENT, MECHANISM_ASKING, MECHANISM_DONE, MECHANISM_FAILED, mechanism_fini,
-    mechanism_settle, mechanism_init, mechanism_name, mechanism_next, mechanism_room, mechanism_step,
+    mechanism_init, mechanism_name, mechanism_next, mechanism_room, mechanism_settle, mechanism_step,
 )
 from zmqcore._options cimport SECURITY_NULL
 from zmqcore._security cimport security_ref, security_unref
