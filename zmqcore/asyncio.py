@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _DONTWAIT = int(Flag.DONTWAIT)
+_OFFERED_LEAST = 64  # messages that send_many offers the socket at first, and when few of the last could go
 
 # What a waiter tries again and again: None as long as it has to wait.
 _Attempt = Callable[[], "Ready[Any] | None"]
@@ -611,13 +612,22 @@ class Socket(_socket.Socket):
         """Sends many messages; how many were sent: less than all only with DONTWAIT or when SNDTIMEO is over."""
         kept = [message if isinstance(message, bytes) else _copied(message) for message in messages]
         sent = 0
+        # What is offered and cannot go yet was converted for nothing: so twice what went last time, not all that is left.
+        most = _OFFERED_LEAST
         while True:
+            offered = kept[sent : sent + most]
             try:
-                sent += _core.Socket.send_many(self, kept[sent:], flags | _DONTWAIT)
-                if sent == len(kept) or flags & _DONTWAIT:
+                went = _core.Socket.send_many(self, offered, flags | _DONTWAIT)
+                sent += went
+                most = max(_OFFERED_LEAST, 2 * went)
+                if sent == len(kept) or (went < len(offered) and flags & _DONTWAIT):
                     return sent
             except Again:
-                if flags & _DONTWAIT or not await self.poll(timeout_of(self, True), PollEvent.POLLOUT):
+                if flags & _DONTWAIT:
+                    if sent:
+                        return sent
+                    raise
+                if not await self.poll(timeout_of(self, True), PollEvent.POLLOUT):
                     if sent:
                         return sent
                     raise
