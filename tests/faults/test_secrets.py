@@ -59,6 +59,28 @@ print("closed", flush=True)
 os.read(0, 1)
 """
 
+# The first two inputs are secrets for the option, 32 bytes each; Python's copies are overwritten.
+SETTER = """
+import ctypes, os, sys, zmqcore as zmq
+context = zmq.Context()
+sock = context.socket(zmq.PUSH)
+sock.linger = 0
+print("ready", flush=True)
+for step in "set", "set anew":
+    word = os.read(0, 32)
+    setattr(sock, sys.argv[2], word)
+    ctypes.memset(id(word) + bytes.__basicsize__ - 1, 0, 32)
+    print(step, flush=True)
+os.read(0, 1)
+sock.connect(sys.argv[1])
+print("connecting", flush=True)
+os.read(0, 1)
+sock.close()
+del sock
+print("closed", flush=True)
+os.read(0, 1)
+"""
+
 
 def copies(pid: int, secret: bytes) -> int:
     """How often it stands in the memory that the process can write to."""
@@ -125,7 +147,7 @@ def handshaken(listener: RawListener, password: bytes) -> RawPeer:
 
 
 def test_a_client_keeps_no_password_behind_its_socket(rig: Rig) -> None:
-    """While it may have to connect again it has three copies: the option, and two of the endpoint."""
+    """While it may have to connect again it has two copies: the option, and that of the endpoint."""
     password = b"the-password-of-a-client".ljust(64, b".")
     listener = rig.listen()
     with Child(rig, CLIENT, listener.endpoint) as child:
@@ -133,7 +155,28 @@ def test_a_client_keeps_no_password_behind_its_socket(rig: Rig) -> None:
         child.stdin.write(password)
         assert child.line() == "connecting"
         handshaken(listener, password)
-        wait_until(lambda: copies(child.process.pid, password) == 3, "the copies that are needed")
+        wait_until(lambda: copies(child.process.pid, password) == 2, "the copies that are needed")
         child.stdin.write(b"x")
         assert child.line() == "closed"
         wait_until(lambda: not copies(child.process.pid, password), "no copy of the password")
+
+
+@pytest.mark.parametrize("option", ["plain_password", "socks_password", "curve_secretkey"])
+def test_a_secret_is_wiped_when_it_is_set_anew_and_with_its_last_endpoint(rig: Rig, option: str) -> None:
+    first, second = (f"the-{word}-{option}".ljust(32, ".").encode() for word in ("first", "second"))
+    listener = rig.listen()
+    with Child(rig, SETTER, listener.endpoint, option) as child:
+        assert child.line() == "ready"
+        child.stdin.write(first)
+        assert child.line() == "set"
+        assert copies(child.process.pid, first) == 1
+        child.stdin.write(second)
+        assert child.line() == "set anew"
+        assert copies(child.process.pid, first) == 0
+        assert copies(child.process.pid, second) == 1
+        child.stdin.write(b"x")
+        assert child.line() == "connecting"
+        assert copies(child.process.pid, second) == 2, "the option, and that of the endpoint"
+        child.stdin.write(b"x")
+        assert child.line() == "closed"
+        wait_until(lambda: not copies(child.process.pid, second), "no copy of the secret")
