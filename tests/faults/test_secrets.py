@@ -14,6 +14,8 @@ from tests.raw_peer import DEADLINE_S, RawListener, RawPeer, Rig, command, prop,
 
 ROOT = Path(__file__).resolve().parents[2]
 WRITABLE = re.compile(r"([0-9a-f]+)-([0-9a-f]+) rw")
+# free() of glibc writes its links over the head of a block, so a copy that was not wiped is known by what follows.
+FREED_BYTES = 16
 
 pytestmark = [
     pytest.mark.unlike_libzmq,
@@ -85,11 +87,13 @@ os.read(0, 1)
 def copies(pid: int, secret: bytes) -> int:
     """How often it stands in the memory that the process can write to."""
     count = 0
+    tail = secret[FREED_BYTES:]
+    assert len(tail) >= 8
     with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
         for first, last in (match.groups() for match in map(WRITABLE.match, maps) if match):
             memory.seek(int(first, 16))
             try:
-                count += memory.read(int(last, 16) - int(first, 16)).count(secret)
+                count += memory.read(int(last, 16) - int(first, 16)).count(tail)
             except OSError:
                 continue
     return count
@@ -163,7 +167,9 @@ def test_a_client_keeps_no_password_behind_its_socket(rig: Rig) -> None:
 
 @pytest.mark.parametrize("option", ["plain_password", "socks_password", "curve_secretkey"])
 def test_a_secret_is_wiped_when_it_is_set_anew_and_with_its_last_endpoint(rig: Rig, option: str) -> None:
-    first, second = (f"the-{word}-{option}".ljust(32, ".").encode() for word in ("first", "second"))
+    if option.startswith("curve"):
+        pytest.importorskip("nacl")
+    first, second = (option.ljust(16, ".").encode() + word for word in (b"the-first-secret", b"the-other-secret"))
     listener = rig.listen()
     with Child(rig, SETTER, listener.endpoint, option) as child:
         assert child.line() == "ready"
