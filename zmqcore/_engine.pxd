@@ -21,7 +21,6 @@ from zmqcore._monitor cimport monitor_t
 from zmqcore._options cimport options_t
 from zmqcore._pipe cimport pipe_t
 from zmqcore._reactor cimport mailbox_t, poller_t, timer_t, timers_t, watch_t
-from zmqcore._security cimport security_t
 from zmqcore._socks cimport socks_t
 from zmqcore._sys cimport pthread_mutex_t
 from zmqcore._terms cimport terms_t
@@ -100,7 +99,6 @@ cdef struct engine_t:
     lookup_t *lookup            # a name server is being asked; counted; watch.fd is the lookup's then
     address_t *proxy            # ZMQ_SOCKS_PROXY: what is really connected to; owned. NULL none
     socks_t *socks              # then: the talk with it; owned
-    security_t *security        # that of its terms
     transport_kind kind
     void *endpoint              # the socket's own note of where this engine belongs
     link_t *link                # inproc: counted; then there is no fd, and pipes lie in the link

@@ -98,7 +98,6 @@ cdef engine_t *engine_new(host_t *host, transport_kind kind, terms_t *terms, voi
 
 cdef void take_terms(engine_t *self, terms_t *terms) noexcept nogil:
     self.terms = terms_ref(terms)
-    self.security = terms.security
     self.is_raw = options_are_raw(&terms.options)
     self.is_conflated = options_conflate(&terms.options)
     engine_set_hwm(self, terms.options.sndhwm, terms.options.rcvhwm)
@@ -336,7 +335,7 @@ cdef void engine_begin(engine_t *self, int fd) noexcept nogil:
     self.lost_errno = 0
     if self.address != NULL:
         engine_event(self, EVENT_CONNECTED, fd)
-    if ((not self.is_raw and handshake_init(&self.handshake, options, self.security) != 0)
+    if ((not self.is_raw and handshake_init(&self.handshake, options) != 0)
             or poller_watch(&host.poller, &self.watch, REACTOR_IN) != 0):
         engine_lose(self, ENOMEM)
         return

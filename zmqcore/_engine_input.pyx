@@ -385,9 +385,9 @@ cdef int start_inbound(engine_t *self) noexcept nogil:
         pipe_start_queue(&self.inbound)
         return v1_start(&self.v1, rest)
     pipe_start_in(&self.inbound)
-    if self.security.mechanism == SECURITY_CURVE:
+    if self.terms.options.security == SECURITY_CURVE:
         keys = self.handshake.mechanism.keys
-        self.curve = curve_new(keys.key, self.security.as_server, keys.sent_counter, keys.received_counter, rest)
+        self.curve = curve_new(keys.key, self.terms.options.as_server, keys.sent_counter, keys.received_counter, rest)
         return 0 if self.curve != NULL else -ENOMEM
     while done < rest.size:
         rc = pipe_reserve(&self.inbound, rest.size, &at, &room)

@@ -100,7 +100,7 @@ cdef void wipe_raw(engine_t *self, const iovec *vec, size_t size) noexcept nogil
     # HELLO of PLAIN has a password in it. With PLAIN nothing but the handshake goes this way, except to raw peers.
     cdef size_t part
     cdef int i = 0
-    if self.is_raw or self.security == NULL or self.security.mechanism != SECURITY_PLAIN:
+    if self.is_raw or self.terms == NULL or self.terms.options.security != SECURITY_PLAIN:
         return
     while size:
         part = vec[i].iov_len if vec[i].iov_len < size else size

@@ -69,7 +69,7 @@ cdef void engine_zap_ask(engine_t *self) noexcept nogil:
         return
     if rc == -ENOMEM:
         engine_lose(self, ENOMEM)
-    elif security_needs_handler(self.security):
+    elif security_needs_handler(&self.terms.options):
         engine_lose(self, EFAULT)
     else:
         mechanism_unasked(&self.handshake.mechanism)

@@ -4,7 +4,7 @@
 #         handshake_is_costly a step may be made without it, by one thread (E2): what it changes is in handshake_t alone, and
 #         what it reads of the options does not change.
 # Memory: owns its greeting, its mechanism, its input and its output, which may hold a password; handshake_fini wipes and
-#         frees them. options are the caller's.
+#         frees them. options are the caller's, do not change and outlive it.
 # Source: RFC 37, 23, 15 and 13 (ZMTP 3.1, 3.0, 2.0, 1.0).
 # Invariants
 #   H1  behind DONE and FAILED nothing more is put out, and a step does nothing
@@ -15,7 +15,6 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from zmqcore._mechanism cimport mechanism_failure, mechanism_t
 from zmqcore._options cimport SECURITY_CURVE, options_t
-from zmqcore._security cimport security_t
 from zmqcore._zmtp cimport slice_t, zmtp_greeting_t
 
 cdef enum handshake_stage:
@@ -32,8 +31,7 @@ cdef enum handshake_verdict:
     HANDSHAKE_ASKS = 3          # ZAP is to be asked; handshake_answered goes on. Input may be filled in meanwhile
 
 cdef struct handshake_t:        # all zero: not begun, or over
-    const options_t *options
-    security_t *security        # counted
+    const options_t *options    # NULL when it is over
     int64_t maxmsgsize          # < 0: no limit
     handshake_stage stage
     int version                 # ZMTP_VERSION_*, once known
@@ -48,7 +46,7 @@ cdef struct handshake_t:        # all zero: not begun, or over
     size_t output_bytes
 
 # Begins. 0; -ENOMEM, -ENOTSUP (handshake_fini is due all the same).
-cdef int handshake_init(handshake_t *self, const options_t *options, security_t *security) noexcept nogil
+cdef int handshake_init(handshake_t *self, const options_t *options) noexcept nogil
 # Forgets everything, the peer's id too. Idempotent.
 cdef void handshake_fini(handshake_t *self) noexcept nogil
 
@@ -67,7 +65,7 @@ cdef void handshake_said(handshake_t *self) noexcept nogil
 
 # Whether a step with bytes of the peer may take long: up to three multiplications on Curve25519, some 0.1 ms.
 cdef inline bint handshake_is_costly(const handshake_t *self) noexcept nogil:
-    return self.security != NULL and self.security.mechanism == SECURITY_CURVE and self.stage < STAGE_DONE
+    return self.options != NULL and self.options.security == SECURITY_CURVE and self.stage < STAGE_DONE
 
 # The mechanism has its answer (see ASKS): says what follows from it, then as handshake_step with no bytes.
 cdef handshake_verdict handshake_answered(handshake_t *self) noexcept nogil

@@ -14,7 +14,6 @@ from zmqcore._mechanism cimport (
     mechanism_init, mechanism_name, mechanism_next, mechanism_room, mechanism_settle, mechanism_step,
 )
 from zmqcore._options cimport SECURITY_NULL
-from zmqcore._security cimport security_ref, security_unref
 from zmqcore._sys cimport EMSGSIZE, ENOMEM, EPROTO, calloc, free, malloc, memcpy, memmove, memset, zc_wipe
 from zmqcore._zmtp cimport (
     GREETING_DONE, GREETING_MISMATCH, ZMTP_COMMAND, ZMTP_GREETING_BYTES, ZMTP_V1_HEAD_BYTES_MAX,
@@ -48,19 +47,18 @@ cdef int grow(handshake_t *self, size_t room) noexcept nogil:
     return 0
 
 
-cdef int handshake_init(handshake_t *self, const options_t *options, security_t *security) noexcept nogil:
+cdef int handshake_init(handshake_t *self, const options_t *options) noexcept nogil:
     cdef int rc
     memset(self, 0, sizeof(handshake_t))
     self.options = options
-    self.security = security_ref(security)
     self.maxmsgsize = options.maxmsgsize
     self.greeting = <zmtp_greeting_t *>calloc(1, sizeof(zmtp_greeting_t))
     if self.greeting == NULL or grow(self, HANDSHAKE_BYTES_FIRST) != 0:
         return -ENOMEM
-    rc = mechanism_init(&self.mechanism, options, security)
+    rc = mechanism_init(&self.mechanism, options)
     if rc != 0:
         return rc
-    zmtp_greeting_init(self.greeting, mechanism_name(security), <uint8_t>options.type, <uint8_t>options.routing_id.size)
+    zmtp_greeting_init(self.greeting, mechanism_name(options), <uint8_t>options.type, <uint8_t>options.routing_id.size)
     return 0
 
 
@@ -69,8 +67,7 @@ cdef void handshake_fini(handshake_t *self) noexcept nogil:
     mechanism_fini(&self.mechanism)
     handshake_drop_rest(self)
     handshake_said(self)
-    security_unref(self.security)
-    self.security = NULL
+    self.options = NULL
 
 
 cdef void forget_greeting(handshake_t *self) noexcept nogil:
@@ -217,9 +214,9 @@ cdef int step_greeting(handshake_t *self, size_t off) noexcept nogil:
 
 cdef int begin_identity(handshake_t *self, size_t off) noexcept nogil:
     cdef const zmtp_greeting_t *greeting = self.greeting
-    cdef const security_t *security = self.security
+    cdef const options_t *options = self.options
     cdef int rc = -EPROTO       # H3
-    if security.mechanism == SECURITY_NULL and security.domain.size == 0:
+    if options.security == SECURITY_NULL and options.zap_domain.size == 0:
         rc = send_identity(self)
     if rc != 0 or self.version != ZMTP_VERSION_1 or greeting.stage >= 2:
         return rc

@@ -1,7 +1,7 @@
 # zmqcore/_mechanism.pxd -- security mechanisms: bytes in, bytes and a verdict out (floor 4; sees no fd and no clock).
-# Lock:   the caller's: one thread at a time. Of the options it reads only the type, once it has begun.
-# Memory: a mechanism owns what it keeps of the peer, and its keys; mechanism_fini wipes and frees them. options and security
-#         are the caller's and outlive it.
+# Lock:   the caller's: one thread at a time. What it reads of the options does not change.
+# Memory: a mechanism owns what it keeps of the peer, and its keys; mechanism_fini wipes and frees them. options are the
+#         caller's and outlive it.
 # Source: RFC 37 (NULL), RFC 24 (PLAIN), RFC 26 (CURVE), RFC 27 (ZAP).
 # Invariants
 #   M1  after mechanism_step returned an error nothing more is stepped or sent but what mechanism_next still yields
@@ -10,7 +10,6 @@
 #   M4  DONE is not reached by a connection that has to be vouched for (security_asks), unless it was
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from zmqcore._options cimport options_t
-from zmqcore._security cimport security_t
 from zmqcore._zmtp cimport slice_t
 
 cdef enum mechanism_state:
@@ -49,7 +48,6 @@ cdef struct mechanism_ops_t:
 cdef struct mechanism_t:
     const mechanism_ops_t *ops
     const options_t *options
-    const security_t *security
     mechanism_state state
     mechanism_failure failure
     uint32_t failure_code       # protocol error number or ZAP status
@@ -73,12 +71,12 @@ cdef struct mechanism_t:
     size_t vouched_bytes
     curve_keys_t *keys          # CURVE, until mechanism_settle; owned
 
-# Chooses the mechanism of the security options. 0; -ENOTSUP: CURVE without its functions; -ENOMEM.
-cdef int mechanism_init(mechanism_t *self, const options_t *options, const security_t *security) noexcept nogil
+# Chooses the mechanism of the options. 0; -ENOTSUP: CURVE without its functions; -ENOMEM.
+cdef int mechanism_init(mechanism_t *self, const options_t *options) noexcept nogil
 cdef void mechanism_fini(mechanism_t *self) noexcept nogil
 # DONE, and whoever goes on has taken the keys: lets go of what only the handshake needed.
 cdef void mechanism_settle(mechanism_t *self) noexcept nogil
-cdef const char *mechanism_name(const security_t *security) noexcept nogil
+cdef const char *mechanism_name(const options_t *options) noexcept nogil
 
 # Takes one handshake frame of the peer (body of a command or message frame). 0; -EPROTO with failure set; -ENOMEM.
 cdef int mechanism_step(mechanism_t *self, const uint8_t *body, size_t size, bint is_command) noexcept nogil

@@ -189,7 +189,7 @@ cdef bint mechanism_is_command(const uint8_t *body, size_t size, const char *nam
 # --- ZAP ---------------------------------------------------------------------------------------------------------
 
 cdef bint mechanism_must_ask(mechanism_t *self) noexcept nogil:
-    if self.was_asked or not security_asks(self.security):
+    if self.was_asked or not security_asks(self.options):
         return False
     self.was_asked = True
     self.state = MECHANISM_ASKING
@@ -321,19 +321,18 @@ ops_fill()
 
 # --- the door ----------------------------------------------------------------------------------------------------
 
-cdef const mechanism_ops_t *ops_of(const security_t *security) noexcept nogil:
-    if security.mechanism == SECURITY_PLAIN:
+cdef const mechanism_ops_t *ops_of(const options_t *options) noexcept nogil:
+    if options.security == SECURITY_PLAIN:
         return &mechanism_plain
-    if security.mechanism == SECURITY_CURVE:
+    if options.security == SECURITY_CURVE:
         return &mechanism_curve
     return &mechanism_null
 
 
-cdef int mechanism_init(mechanism_t *self, const options_t *options, const security_t *security) noexcept nogil:
+cdef int mechanism_init(mechanism_t *self, const options_t *options) noexcept nogil:
     memset(self, 0, sizeof(mechanism_t))
-    self.ops = ops_of(security)
+    self.ops = ops_of(options)
     self.options = options
-    self.security = security
     self.state = MECHANISM_HANDSHAKE
     self.failure = FAILURE_NONE
     self.peer_type = -1
@@ -343,7 +342,7 @@ cdef int mechanism_init(mechanism_t *self, const options_t *options, const secur
         return -ENOMEM
     write_own_properties(options, self.own)
     # Without the mechanism that was asked for there is no connection, least of all one in the clear.
-    return curve_keys_new(self) if security.mechanism == SECURITY_CURVE else 0
+    return curve_keys_new(self) if options.security == SECURITY_CURVE else 0
 
 
 cdef void mechanism_fini(mechanism_t *self) noexcept nogil:
@@ -366,8 +365,8 @@ cdef void mechanism_settle(mechanism_t *self) noexcept nogil:
     self.credential_count = 0
 
 
-cdef const char *mechanism_name(const security_t *security) noexcept nogil:
-    return ops_of(security).name
+cdef const char *mechanism_name(const options_t *options) noexcept nogil:
+    return ops_of(options).name
 
 
 cdef int mechanism_step(mechanism_t *self, const uint8_t *body, size_t size, bint is_command) noexcept nogil:

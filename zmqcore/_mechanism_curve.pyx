@@ -119,7 +119,7 @@ cdef int hello_make(mechanism_t *self, uint8_t *body) noexcept nogil:
     cdef uint8_t nonce[NONCE_BYTES]
     cdef uint8_t zeros[HELLO_PLAIN_BYTES]
     sodium_get().keypair(keys.own_public, keys.own_secret)
-    if sodium_get().agree(keys.first_key, self.security.serverkey, keys.own_secret) != 0:
+    if sodium_get().agree(keys.first_key, self.options.curve_serverkey, keys.own_secret) != 0:
         return mechanism_fail(self, FAILURE_PROTOCOL, ERROR_CRYPTOGRAPHIC)
     memset(body, 0, HELLO_BYTES)
     memset(zeros, 0, sizeof(zeros))
@@ -142,7 +142,7 @@ cdef int hello_open(mechanism_t *self, const uint8_t *body, size_t size) noexcep
     keys.received_counter = zc_be64(body + HELLO_COUNTER)
     counter_nonce("CurveZMQHELLO---", body + HELLO_COUNTER, nonce)
     rc = -EPROTO
-    if sodium.agree(keys.first_key, keys.peer_public, self.security.secretkey) == 0:
+    if sodium.agree(keys.first_key, keys.peer_public, self.options.curve_secretkey) == 0:
         rc = sodium_open(keys.first_key, nonce, body + HELLO_BOX, HELLO_BYTES - HELLO_BOX, plain)
     if rc != 0:
         mechanism_fail(self, FAILURE_PROTOCOL, ERROR_CRYPTOGRAPHIC)
@@ -160,12 +160,12 @@ cdef int vouch_make(mechanism_t *self, uint8_t *plain) noexcept nogil:
     cdef uint8_t key[KEY_BYTES]
     cdef uint8_t vouch[VOUCH_PLAIN_BYTES]
     cdef int rc
-    memcpy(plain, self.security.publickey, KEY_BYTES)
+    memcpy(plain, self.options.curve_publickey, KEY_BYTES)
     sodium_get().random(plain + VOUCH_RANDOM, RANDOM_BYTES)
     random_nonce("VOUCH---", plain + VOUCH_RANDOM, nonce)
     memcpy(vouch, keys.own_public, KEY_BYTES)
-    memcpy(vouch + KEY_BYTES, self.security.serverkey, KEY_BYTES)
-    if sodium_get().agree(key, keys.peer_public, self.security.secretkey) != 0:
+    memcpy(vouch + KEY_BYTES, self.options.curve_serverkey, KEY_BYTES)
+    if sodium_get().agree(key, keys.peer_public, self.options.curve_secretkey) != 0:
         return mechanism_fail(self, FAILURE_PROTOCOL, ERROR_CRYPTOGRAPHIC)
     rc = sodium_seal(key, nonce, vouch, VOUCH_PLAIN_BYTES, plain + VOUCH_BOX)
     zc_wipe(key, sizeof(key))
@@ -188,7 +188,7 @@ cdef int vouch_open(mechanism_t *self, const uint8_t *plain) noexcept nogil:
         mechanism_fail(self, FAILURE_PROTOCOL, ERROR_CRYPTOGRAPHIC)
         return rc
     # The option may hold no public key of ours: a server needs none.
-    sodium_get().public(own, self.security.secretkey)
+    sodium_get().public(own, self.options.curve_secretkey)
     if memcmp(vouch, keys.peer_public, KEY_BYTES) != 0 or memcmp(vouch + KEY_BYTES, own, KEY_BYTES) != 0:
         return mechanism_fail(self, FAILURE_PROTOCOL, ERROR_KEY_EXCHANGE)
     return 0
@@ -352,7 +352,7 @@ cdef int curve_step(mechanism_t *self, const uint8_t *body, size_t size, bint is
     cdef int command = zmtp_command_read(body, size, &data)
     if command == COMMAND_MALFORMED:
         return mechanism_fail(self, FAILURE_PROTOCOL, ERROR_MALFORMED_UNSPECIFIED)
-    if self.security.as_server:
+    if self.options.as_server:
         return server_step(self, body, size)
     if command == COMMAND_ERROR:
         return mechanism_fail_error(self, data)
@@ -361,7 +361,7 @@ cdef int curve_step(mechanism_t *self, const uint8_t *body, size_t size, bint is
 
 cdef size_t due_bytes(const mechanism_t *self) noexcept nogil:
     # The body of the command that is due; 0: none.
-    if self.stage == STAGE_BEGIN and not self.security.as_server:
+    if self.stage == STAGE_BEGIN and not self.options.as_server:
         return HELLO_BYTES
     if self.stage == CLIENT_INITIATE_DUE:
         return INITIATE_BYTES_MIN + self.own_bytes

@@ -104,7 +104,7 @@ cdef int client_step(mechanism_t *self, const uint8_t *body, size_t size) noexce
 
 
 cdef int plain_step(mechanism_t *self, const uint8_t *body, size_t size, bint is_command) noexcept nogil:
-    if self.security.as_server:
+    if self.options.as_server:
         return server_step(self, body, size)
     return client_step(self, body, size)
 
@@ -129,8 +129,8 @@ cdef size_t write_text(const blob_t *text, uint8_t *out) noexcept nogil:
 
 
 cdef int write_hello(mechanism_t *self, uint8_t *out, size_t room) noexcept nogil:
-    cdef const blob_t *username = &self.security.username
-    cdef const blob_t *password = &self.security.password
+    cdef const blob_t *username = &self.options.plain_username
+    cdef const blob_t *password = &self.options.plain_password
     cdef int used = write_command(HELLO, out, room, 2 + username.size + password.size)
     if used < 0:
         return used
@@ -148,7 +148,7 @@ cdef int write_properties(mechanism_t *self, const char *name, uint8_t *out, siz
 
 cdef int plain_next(mechanism_t *self, uint8_t *out, size_t room) noexcept nogil:
     cdef int used = 0
-    if self.stage == STAGE_BEGIN and not self.security.as_server:
+    if self.stage == STAGE_BEGIN and not self.options.as_server:
         used = write_hello(self, out, room)
         if used > 0:
             self.stage = CLIENT_WELCOME_AWAITED

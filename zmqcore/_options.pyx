@@ -746,7 +746,9 @@ cdef void options_fini(options_t *self) noexcept nogil:
     for i in range(ROW_COUNT):
         if rows[i].stored == STORED_BLOB:
             blob_clear(<blob_t *>field(self, &rows[i]))
+    zc_wipe(self.curve_publickey, sizeof(self.curve_publickey))
     zc_wipe(self.curve_secretkey, sizeof(self.curve_secretkey))
+    zc_wipe(self.curve_serverkey, sizeof(self.curve_serverkey))
 
 
 cdef size_t live_from() noexcept nogil:

@@ -5,12 +5,10 @@
 # Source: zmq_setsockopt(3): "take effect for subsequent bind/connects".
 from libc.stdint cimport int32_t
 from zmqcore._options cimport options_t
-from zmqcore._security cimport security_t
 
 cdef struct terms_t:
     int32_t refs
     options_t options           # live options are not for its readers: they are those of the socket
-    security_t *security        # counted
 
 # refs is 1. NULL: no memory.
 cdef terms_t *terms_new(const options_t *options) noexcept nogil

@@ -1,6 +1,5 @@
 # zmqcore/_terms.pyx -- see the door.
 from zmqcore._options cimport options_copy, options_fini
-from zmqcore._security cimport security_new, security_unref
 from zmqcore._sys cimport calloc, free
 
 
@@ -9,9 +8,7 @@ cdef terms_t *terms_new(const options_t *options) noexcept nogil:
     if self == NULL:
         return NULL
     self.refs = 1
-    if options_copy(&self.options, options) == 0:
-        self.security = security_new(options)
-    if self.security == NULL:
+    if options_copy(&self.options, options) != 0:
         terms_unref(self)
         return NULL
     return self
@@ -28,6 +25,5 @@ cdef void terms_unref(terms_t *self) noexcept nogil:
     self.refs -= 1
     if self.refs:
         return
-    security_unref(self.security)
     options_fini(&self.options)
     free(self)

@@ -42,7 +42,7 @@ cdef int zap_ask(const mechanism_t *self, const char *peer_address, msg_t *msg) 
     if (push_text(msg, "") != 0 or push_text(msg, "1.0") != 0
             # A handler sees one request of a connection, over a pipe of its own: the number needs to tell nothing apart.
             or push_text(msg, "1") != 0
-            or push_blob(msg, &self.security.domain) != 0 or push_text(msg, peer_address) != 0
+            or push_blob(msg, &self.options.zap_domain) != 0 or push_text(msg, peer_address) != 0
             or push_blob(msg, &self.options.routing_id) != 0 or push_text(msg, self.ops.name) != 0):
         return -ENOMEM
     for i in range(self.credential_count):

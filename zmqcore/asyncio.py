@@ -612,7 +612,7 @@ class Socket(_socket.Socket):
         """Sends many messages; how many were sent: less than all only with DONTWAIT or when SNDTIMEO is over."""
         kept = [message if isinstance(message, bytes) else _copied(message) for message in messages]
         sent = 0
-        # What is offered and cannot go yet was converted for nothing: so twice what went last time, not all that is left.
+        # What is offered and cannot go yet was converted for nothing: so twice what went last time, not all the rest.
         most = _OFFERED_LEAST
         while True:
             offered = kept[sent : sent + most]

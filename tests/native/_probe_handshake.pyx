@@ -7,7 +7,6 @@ from zmqcore._handshake cimport (
 from zmqcore._message cimport msg_clear, msg_fini, msg_init, msg_push_copy, msg_t
 from zmqcore._options cimport options_fini, options_init, options_set, options_t
 from zmqcore._pipe cimport pipe_append, pipe_fini, pipe_gather, pipe_init, pipe_pop, pipe_sent, pipe_start_queue, pipe_t
-from zmqcore._security cimport security_new, security_t, security_unref
 from zmqcore._sys cimport iovec, memcpy
 from zmqcore._v1 cimport v1_decode, v1_encode, v1_filled, v1_fini, v1_init, v1_reserve, v1_start, v1_t
 from zmqcore._zmtp cimport slice_t
@@ -36,13 +35,10 @@ cdef class Handshake:
     cdef handshake_t at
 
     def __cinit__(self, int32_t type, dict options=None):
-        cdef security_t *security
         options_init(&self.options, type, False, True)
         for option, value in (options or {}).items():
             assert options_set(&self.options, option, <const char *><bytes>value, len(value)) == 0
-        security = security_new(&self.options)
-        assert handshake_init(&self.at, &self.options, security) == 0
-        security_unref(security)
+        assert handshake_init(&self.at, &self.options) == 0
 
     def __dealloc__(self):
         handshake_fini(&self.at)

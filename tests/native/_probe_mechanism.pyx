@@ -5,7 +5,6 @@ from zmqcore._mechanism cimport (
     mechanism_step, mechanism_t, mechanism_type_name, mechanism_types_fit,
 )
 from zmqcore._options cimport options_fini, options_init, options_set, options_t
-from zmqcore._security cimport security_new, security_t, security_unref
 from zmqcore._zmtp cimport slice_t
 
 cdef enum:
@@ -27,7 +26,6 @@ def types_fit(int32_t own_type, int32_t peer_type):
 
 cdef class Mechanism:
     cdef options_t options
-    cdef security_t *security
     cdef mechanism_t at
 
     def __cinit__(self, int32_t type, dict options=None):
@@ -35,12 +33,10 @@ cdef class Mechanism:
         for option, values in (options or {}).items():
             for value in values:
                 assert options_set(&self.options, option, <const char *><bytes>value, len(value)) == 0
-        self.security = security_new(&self.options)
-        assert mechanism_init(&self.at, &self.options, self.security) == 0
+        assert mechanism_init(&self.at, &self.options) == 0
 
     def __dealloc__(self):
         mechanism_fini(&self.at)
-        security_unref(self.security)
         options_fini(&self.options)
 
     def fini(self):
@@ -63,8 +59,8 @@ cdef class Mechanism:
 
     @property
     def name(self):
-        assert self.at.ops.name == mechanism_name(self.security)
-        return mechanism_name(self.security)
+        assert self.at.ops.name == mechanism_name(&self.options)
+        return mechanism_name(&self.options)
 
     @property
     def state(self):

@@ -54,10 +54,6 @@ cdef class Terms:
                 options.xpub_welcome.size)
 
     @property
-    def domain(self):
-        return self.at.security.domain.at[:self.at.security.domain.size]
-
-    @property
     def refs(self):
         return self.at.refs
 
