@@ -230,13 +230,6 @@ cdef int pipe_append_one(pipe_t *self, const part_t *part, uint8_t flags) noexce
     return 0
 
 
-cdef inline void pipe_count(pipe_t *self, size_t bytes) noexcept nogil:
-    self.msgs += 1
-    self.tail.msgs += 1
-    self.total_msgs += 1
-    self.total_bytes += bytes
-
-
 cdef int pipe_append(pipe_t *self, const msg_t *msg) noexcept nogil:
     cdef chunk_t *tail = self.tail
     cdef size_t write_off = tail.write_off if tail != NULL else 0
@@ -249,7 +242,7 @@ cdef int pipe_append(pipe_t *self, const msg_t *msg) noexcept nogil:
         if pipe_append_one(self, &msg.parts[i], ZMTP_MORE if i + 1 < msg.count else 0) != 0:
             pipe_rollback(self, tail, write_off, more_after, bytes)
             return -ENOMEM
-    pipe_count(self, self.bytes - bytes)
+    pipe_count(self, 1, self.bytes - bytes)
     return 0
 
 
@@ -261,7 +254,7 @@ cdef int pipe_append_part(pipe_t *self, const part_t *part) noexcept nogil:
     if pipe_append_one(self, part, 0) != 0:
         pipe_rollback(self, tail, write_off, more_after, bytes)
         return -ENOMEM
-    pipe_count(self, self.bytes - bytes)
+    pipe_count(self, 1, self.bytes - bytes)
     return 0
 
 
@@ -283,7 +276,7 @@ cdef int pipe_append_frame(pipe_t *self, uint8_t flags, const uint8_t *head, siz
     self.bytes += self.tail.write_off - before
     self.tail.more_after = flags & ZMTP_MORE
     if not flags & (ZMTP_COMMAND | ZMTP_MORE):
-        pipe_count(self, self.tail.write_off - before)
+        pipe_count(self, 1, self.tail.write_off - before)
     return 0
 
 
@@ -789,10 +782,7 @@ cdef inline int pipe_append_frames(pipe_t *self, const uint8_t *at, size_t bytes
 cdef int pipe_append_run(pipe_t *self, const uint8_t *at, size_t bytes, uint32_t msgs, store_t *store) noexcept nogil:
     if pipe_append_frames(self, at, bytes, store) != 0:
         return -ENOMEM
-    self.msgs += msgs
-    self.tail.msgs += msgs
-    self.total_msgs += msgs
-    self.total_bytes += bytes
+    pipe_count(self, msgs, bytes)
     return 0
 
 

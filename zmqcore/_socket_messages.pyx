@@ -148,12 +148,28 @@ cdef int send_part(socket_t *self, msg_t *msg, int flags, uint64_t due_us) noexc
     return send_last_part(self, msg, due_us)
 
 
-cdef int socket_send(socket_t *self, msg_t *msg, int flags, bint is_whole, uint64_t due_us) noexcept nogil:
+cdef inline int enter_to_send(socket_t *self) noexcept nogil:
+    # socket_enter for one who wants to send; -ENOTSUP; -EFSM.
     cdef int rc = socket_enter(self)
     if rc == 0 and not self.pattern.ops.can_send:
-        rc = -ENOTSUP
+        return -ENOTSUP
     if rc == 0 and self.pattern.ops.is_strict and self.incoming_next < self.incoming.count:
-        rc = -EFSM
+        return -EFSM
+    return rc
+
+
+cdef inline int enter_to_recv(socket_t *self) noexcept nogil:
+    cdef int rc = socket_enter(self)
+    self.sends_in_row = 0
+    if rc == 0 and not self.pattern.ops.can_recv:
+        return -ENOTSUP
+    if rc == 0 and self.pattern.ops.is_strict and self.outgoing.count:
+        return -EFSM
+    return rc
+
+
+cdef int socket_send(socket_t *self, msg_t *msg, int flags, bint is_whole, uint64_t due_us) noexcept nogil:
+    cdef int rc = enter_to_send(self)
     if rc == 0:
         if is_whole and self.outgoing.count == 0:
             rc = try_send(self, msg, due_us, True)
@@ -177,10 +193,8 @@ cdef inline bint send_one_body(socket_t *self, const batch_t *batch, uint32_t i)
 
 cdef int socket_send_many(socket_t *self, batch_t *batch, uint32_t *sent, uint64_t due_us) noexcept nogil:
     cdef msg_t msg
-    cdef int rc = socket_enter(self)
-    if rc == 0 and not self.pattern.ops.can_send:
-        rc = -ENOTSUP
-    if rc == 0 and (self.outgoing.count or (self.pattern.ops.is_strict and self.incoming_next < self.incoming.count)):
+    cdef int rc = enter_to_send(self)
+    if rc == 0 and self.outgoing.count:
         rc = -EFSM
     msg_init(&msg)
     while rc == 0 and sent[0] < batch.count:
@@ -336,12 +350,7 @@ cdef int socket_recv_quick(socket_t *self, msg_t *msg, bint is_whole, bint *has_
 
 
 cdef int socket_recv(socket_t *self, msg_t *msg, bint is_whole, bint *has_more, uint64_t due_us) noexcept nogil:
-    cdef int rc = socket_enter(self)
-    self.sends_in_row = 0
-    if rc == 0 and not self.pattern.ops.can_recv:
-        rc = -ENOTSUP
-    if rc == 0 and self.pattern.ops.is_strict and self.outgoing.count:
-        rc = -EFSM
+    cdef int rc = enter_to_recv(self)
     if rc == 0 and self.incoming_next >= self.incoming.count:
         rc = fetch(self, due_us)
     if rc == 0:
@@ -366,12 +375,7 @@ cdef void recv_bodies(socket_t *self, batch_t *batch, uint32_t most) noexcept no
 cdef int socket_recv_many(socket_t *self, batch_t *batch, uint32_t most, uint64_t due_us) noexcept nogil:
     cdef msg_t msg
     cdef bint has_more = False
-    cdef int rc = socket_enter(self)
-    self.sends_in_row = 0
-    if rc == 0 and not self.pattern.ops.can_recv:
-        rc = -ENOTSUP
-    if rc == 0 and self.pattern.ops.is_strict and self.outgoing.count:
-        rc = -EFSM
+    cdef int rc = enter_to_recv(self)
     msg_init(&msg)
     if rc == 0:
         recv_bodies(self, batch, most)
