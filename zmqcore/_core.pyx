@@ -15,7 +15,7 @@ from zmqcore._context cimport (
 )
 from zmqcore._core_curve cimport need_curve
 from zmqcore._errno cimport check, fail
-from zmqcore._frame cimport SHARE_NONE, Frame, push_data, push_message, take_message, take_part, take_parts
+from zmqcore._frame cimport SHARE_NONE, Frame, push_data, push_messages, take_messages, take_part, take_parts
 from zmqcore._message cimport batch_fini, batch_init, batch_t, msg_fini, msg_init, msg_t
 from zmqcore._monitor cimport EVENT_ALL
 from zmqcore._options cimport (
@@ -612,15 +612,12 @@ cdef class Socket:
         if bits & SOCKET_SNDMORE:
             fail(-EINVAL)
         pins_look(released)
-        # What is borrowed for the call stays alive here, also when the caller's lists change meanwhile.
+        # What is borrowed for the call stays alive in these, also when the caller's lists change meanwhile.
+        cdef list items = list(messages)
         cdef list kept = []
         batch_init(&batch)
         try:
-            for i, message in enumerate(messages):
-                try:
-                    push_message(&batch, message, kept)
-                except TypeError as error:
-                    raise TypeError(f"message {i}: {error}") from None
+            push_messages(&batch, items, kept)
             due_us = socket_due(socket, True, bits)
             while sent < batch.count:
                 with nogil:
@@ -642,10 +639,9 @@ cdef class Socket:
         """
         cdef batch_t batch
         cdef uint64_t due_us
-        cdef uint32_t i, most
+        cdef uint32_t most
         cdef int bits = int_flags(flags)
         cdef int rc
-        cdef list found = []
         cdef socket_t *socket = self.open_socket()
         if max_messages < 1:
             raise ValueError(f"max_messages={max_messages} is less than 1")
@@ -661,9 +657,7 @@ cdef class Socket:
                     break
                 PyErr_CheckSignals()
             check(rc)
-            for i in range(batch.count):
-                found.append(take_message(&batch, i))
-            return found
+            return take_messages(&batch)
         finally:
             batch_fini(&batch)
 

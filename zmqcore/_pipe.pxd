@@ -106,6 +106,8 @@ cdef inline int pipe_append_body(pipe_t *self, const uint8_t *at, size_t size) n
     self.bytes += used
     pipe_count(self, 1, used)
     return 0
+# The same for several, each a message, in order. How many were appended: less than count when there was no memory.
+cdef uint32_t pipe_append_bodies(pipe_t *self, const part_t *parts, uint32_t count) noexcept nogil
 # Appends one frame whose body comes in two pieces; flags as stored (COMMAND frames are not counted as messages). 0; -ENOMEM.
 cdef int pipe_append_frame(pipe_t *self, uint8_t flags, const uint8_t *head, size_t head_bytes,
                            const uint8_t *tail, size_t tail_bytes) noexcept nogil

@@ -258,6 +258,35 @@ cdef int pipe_append_part(pipe_t *self, const part_t *part) noexcept nogil:
     return 0
 
 
+cdef uint32_t pipe_append_bodies(pipe_t *self, const part_t *parts, uint32_t count) noexcept nogil:
+    cdef uint32_t done = 0
+    cdef uint32_t before
+    cdef uint8_t *at
+    cdef uint8_t *end
+    while done < count:
+        before = done
+        if self.tail != NULL and not self.tail.is_body:
+            at = self.tail.data + self.tail.write_off
+            end = self.tail.data + self.tail.size
+            while done < count and ZMTP_HEAD_BYTES_MAX + parts[done].size <= <size_t>(end - at):
+                at += zmtp_head_write(at, 0, parts[done].size)
+                if parts[done].size:
+                    memcpy(at, parts[done].at, parts[done].size)
+                    at += parts[done].size
+                done += 1
+            if done > before:
+                end = self.tail.data + self.tail.write_off
+                self.tail.write_off += at - end
+                self.tail.more_after = False
+                self.bytes += at - end
+                pipe_count(self, done - before, at - end)
+        if done < count:
+            if pipe_append_body(self, parts[done].at, parts[done].size) != 0:
+                break
+            done += 1
+    return done
+
+
 cdef int pipe_append_frame(pipe_t *self, uint8_t flags, const uint8_t *head, size_t head_bytes,
                            const uint8_t *tail, size_t tail_bytes) noexcept nogil:
     cdef size_t size = head_bytes + tail_bytes
