@@ -4,7 +4,8 @@ from zmqcore._engine cimport engine_t
 from zmqcore._engine_host cimport host_attend, host_needs_attention
 from zmqcore._engine_run cimport engine_consume_run, engine_peek_run
 from zmqcore._limits cimport (
-    FLOOD_GAP_US, FLOOD_NAP_US, FLOOD_PAUSE_US, FLOOD_SENDS, FLOOD_SENDS_KEPT, LARGE_BODY_BYTES, SMALL_BYTES,
+    FLOOD_GAP_US, FLOOD_NAP_US, FLOOD_PAUSE_US, FLOOD_SENDS, FLOOD_SENDS_KEPT, FLOOD_WRITE_BYTES,
+    LARGE_BODY_BYTES, SMALL_BYTES,
 )
 from zmqcore._message cimport (
     batch_add, batch_add_body, batch_body_room, batch_first, batch_peek, batch_push, batch_reserve, batch_t, batch_took,
@@ -51,6 +52,13 @@ cdef bint socket_is_flooded(socket_t *self, uint64_t *now_us) noexcept nogil:
     return self.sends_in_row >= FLOOD_SENDS
 
 
+cdef inline bint is_worth_a_write(const engine_t *engine) noexcept nogil:
+    # Whether its pipe is on the way to its high-water mark, where the caller would have to sleep.
+    return (engine != NULL and not engine.is_out_blocked and not engine.is_writing
+            and (engine.outbound.bytes >= FLOOD_WRITE_BYTES
+                 or (engine.outbound.hwm_msgs and 2 * engine.outbound.msgs >= engine.outbound.hwm_msgs)))
+
+
 cdef bint hand_over(socket_t *self) noexcept nogil:
     # When to write: a single message at once, by the caller, for latency; in a flood the I/O thread takes what has gathered
     # in large writes while the caller goes on. Whether it will; when not, the caller is to call host_attend.
@@ -60,7 +68,7 @@ cdef bint hand_over(socket_t *self) noexcept nogil:
     # While the I/O thread naps in a flood it only wants to know whether that goes on: no look at the clock.
     self.nap_sends += 1
     if self.nap.slot and not self.nest.is_adopted and not self.is_driven:
-        return True
+        return not is_worth_a_write(self.host.attention)
     if not socket_is_flooded(self, &now_us):
         return False
     if self.is_driven:
