@@ -68,7 +68,10 @@ cdef bint hand_over(socket_t *self) noexcept nogil:
     # While the I/O thread naps in a flood it only wants to know whether that goes on: no look at the clock.
     self.nap_sends += 1
     if self.nap.slot and not self.nest.is_adopted and not self.is_driven:
-        return not is_worth_a_write(self.host.attention)
+        if not is_worth_a_write(self.host.attention):
+            return True
+        self.nap_is_long = True
+        return False
     if not socket_is_flooded(self, &now_us):
         return False
     if self.is_driven:
