@@ -1,9 +1,12 @@
 # zmqcore/_core.pxd -- the Python classes, for the other halves of the face (floor 11). Needs the GIL.
-from libc.stdint cimport int32_t
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport int32_t, uint8_t
 from zmqcore._context cimport context_t
+from zmqcore._limits cimport SMALL_BYTES
 from zmqcore._message cimport msg_t
 from zmqcore._poll cimport poll_item_t
 from zmqcore._socket cimport socket_t
+from zmqcore._socket_messages cimport socket_attend, socket_recv_body, socket_send_body
 from zmqcore._stats cimport stat_t
 
 # The pointers are written once, by __init__, and hold until the object is gone: a call keeps its object alive, so what a
@@ -48,6 +51,28 @@ cdef socket_t *socket_of(Socket socket) noexcept
 cdef int message_out(socket_t *socket, msg_t *msg, int flags, bint is_whole) except? -1
 cdef int message_in(socket_t *socket, msg_t *msg, int flags, bint is_whole, bint *more) except? -1
 cdef int poll_table(poll_item_t *table, int count, long long timeout_ms) except? -1
+
+# The short way of a small message: out, whether data has gone that way; in, bytes, or None when it has to come the other way.
+cdef inline bint small_out(socket_t *socket, object data):
+    cdef int rc
+    if not PyBytes_CheckExact(data) or PyBytes_GET_SIZE(data) > SMALL_BYTES:
+        return False
+    rc = socket_send_body(socket, <const uint8_t *>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+    if rc == 1:
+        with nogil:
+            socket_attend(socket)
+    return rc >= 0
+
+cdef inline object small_in(socket_t *socket):
+    cdef uint8_t small[SMALL_BYTES]
+    cdef size_t size
+    cdef int rc = socket_recv_body(socket, small, SMALL_BYTES, &size)
+    if rc < 0:
+        return None
+    if rc:
+        with nogil:
+            socket_attend(socket)
+    return PyBytes_FromStringAndSize(<const char *>small, size)
 
 # TypeError for what is neither str nor bytes.
 cdef bytes endpoint_text(object addr)

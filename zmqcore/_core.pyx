@@ -6,7 +6,7 @@
 # Nobody ever waits for the GIL with a socket lock held; waiting for a socket lock with the GIL held would be allowed.
 cimport cython
 from cpython.buffer cimport PyBUF_CONTIG_RO, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.unicode cimport PyUnicode_AsUTF8String
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
@@ -15,8 +15,7 @@ from zmqcore._context cimport (
 )
 from zmqcore._core_curve cimport need_curve
 from zmqcore._errno cimport check, fail
-from zmqcore._frame cimport SHARE_NONE, Frame, push_data, push_message, take_message, take_part, take_parts
-from zmqcore._limits cimport SMALL_BYTES
+from zmqcore._frame cimport SHARE_NONE, Frame, push_data, push_messages, take_messages, take_part, take_parts
 from zmqcore._message cimport batch_fini, batch_init, batch_t, msg_fini, msg_init, msg_t
 from zmqcore._monitor cimport EVENT_ALL
 from zmqcore._options cimport (
@@ -30,8 +29,8 @@ from zmqcore._socket cimport (
     socket_stand, socket_t, socket_unbind, socket_unref,
 )
 from zmqcore._socket_messages cimport (
-    socket_attend, socket_due, socket_recv, socket_recv_body, socket_recv_many, socket_recv_quick, socket_send,
-    socket_send_body, socket_send_many, socket_send_quick,
+    socket_attend, socket_due, socket_recv, socket_recv_many, socket_recv_quick, socket_send, socket_send_many,
+    socket_send_quick,
 )
 from zmqcore._socket_monitor cimport socket_monitor
 from zmqcore._stats cimport peer_stats_t, peer_stats_table, socket_stats, stat_t
@@ -477,17 +476,11 @@ cdef class Socket:
         """
         cdef msg_t msg
         cdef int bits
-        cdef int rc
         cdef list trackers = None
         cdef socket_t *socket = self.open_socket()
         pins_look(released)
-        if flags is no_flags and copy and PyBytes_CheckExact(data) and PyBytes_GET_SIZE(data) <= SMALL_BYTES:
-            rc = socket_send_body(socket, <const uint8_t *>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
-            if rc >= 0:
-                if rc:
-                    with nogil:
-                        socket_attend(socket)
-                return None
+        if flags is no_flags and copy and small_out(socket, data):
+            return None
         bits = int_flags(flags)
         msg_init(&msg)
         try:
@@ -507,19 +500,13 @@ cdef class Socket:
         Raises Again, ContextTerminated, or ZMQError: EFSM, ENOTSUP, ENOTSOCK.
         """
         cdef msg_t msg
-        cdef uint8_t small[SMALL_BYTES]
-        cdef size_t size
         cdef bint more = False
         cdef int bits
-        cdef int rc
         cdef socket_t *socket = self.open_socket()
         if copy and flags is no_flags:
-            rc = socket_recv_body(socket, small, SMALL_BYTES, &size)
-            if rc >= 0:
-                if rc:
-                    with nogil:
-                        socket_attend(socket)
-                return PyBytes_FromStringAndSize(<const char *>small, size)
+            found = small_in(socket)
+            if found is not None:
+                return found
         bits = int_flags(flags)
         msg_init(&msg)
         try:
@@ -625,15 +612,12 @@ cdef class Socket:
         if bits & SOCKET_SNDMORE:
             fail(-EINVAL)
         pins_look(released)
-        # What is borrowed for the call stays alive here, also when the caller's lists change meanwhile.
+        # What is borrowed for the call stays alive in these, also when the caller's lists change meanwhile.
+        cdef list items = list(messages)
         cdef list kept = []
         batch_init(&batch)
         try:
-            for i, message in enumerate(messages):
-                try:
-                    push_message(&batch, message, kept)
-                except TypeError as error:
-                    raise TypeError(f"message {i}: {error}") from None
+            push_messages(&batch, items, kept)
             due_us = socket_due(socket, True, bits)
             while sent < batch.count:
                 with nogil:
@@ -655,10 +639,9 @@ cdef class Socket:
         """
         cdef batch_t batch
         cdef uint64_t due_us
-        cdef uint32_t i, most
+        cdef uint32_t most
         cdef int bits = int_flags(flags)
         cdef int rc
-        cdef list found = []
         cdef socket_t *socket = self.open_socket()
         if max_messages < 1:
             raise ValueError(f"max_messages={max_messages} is less than 1")
@@ -674,9 +657,7 @@ cdef class Socket:
                     break
                 PyErr_CheckSignals()
             check(rc)
-            for i in range(batch.count):
-                found.append(take_message(&batch, i))
-            return found
+            return take_messages(&batch)
         finally:
             batch_fini(&batch)
 

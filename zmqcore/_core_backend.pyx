@@ -7,16 +7,17 @@
 # translated (`translated`).
 # pyzmq is half made when this is imported, and its parts are looked up at their first use (`pyzmq`).
 from cpython.buffer cimport PyBUF_CONTIG_RO, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport int32_t, uint8_t, uint32_t
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.stdint cimport int32_t, uint32_t
 from zmqcore._context cimport context_get, context_set, context_t
 from zmqcore._core cimport Context as CoreContext
 from zmqcore._core cimport Socket as CoreSocket
-from zmqcore._core cimport context_of, endpoint_text, message_in, message_out, poll_table, socket_of
+from zmqcore._core cimport (
+    context_of, endpoint_text, message_in, message_out, poll_table, small_in, small_out, socket_of,
+)
 from zmqcore._errno cimport note
 from zmqcore._frame cimport SHARE_NONE, frame_fill, frame_option, frame_receive, frame_share, push_data, take_part
 from zmqcore._frame cimport Frame as CoreFrame
-from zmqcore._limits cimport SMALL_BYTES
 from zmqcore._message cimport msg_fini, msg_init, msg_t
 from zmqcore._options cimport (
     OPTION_BYTES, OPTION_EVENTS, OPTION_FD, OPTION_KEY, OPTION_RCVMORE, OPTION_RCVTIMEO, OPTION_SNDTIMEO, OPTION_STRING,
@@ -28,7 +29,6 @@ from zmqcore._socket cimport (
     SOCKET_SNDMORE, socket_bind, socket_check, socket_connect, socket_disconnect, socket_events_quick, socket_get, socket_t,
     socket_unbind,
 )
-from zmqcore._socket_messages cimport socket_attend, socket_recv_body, socket_send_body
 from zmqcore._sys cimport EAGAIN, EFAULT, EINTR, EINVAL, ENAMETOOLONG, ENOENT, ENOMEM, ENOTSOCK, ETERM, calloc, free
 from zmqcore._sys_net cimport IPC_PATH_BYTES_MAX
 
@@ -546,15 +546,9 @@ cdef class Socket:
         """
         cdef socket_t *socket = self.opened()
         cdef msg_t msg
-        cdef int rc
         pins_look(released)
-        if flags == 0 and copy and PyBytes_CheckExact(data) and PyBytes_GET_SIZE(data) <= SMALL_BYTES:
-            rc = socket_send_body(socket, <const uint8_t *>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
-            if rc >= 0:
-                if rc:
-                    with nogil:
-                        socket_attend(socket)
-                return None
+        if flags == 0 and copy and small_out(socket, data):
+            return None
         if isinstance(data, Frame):
             if track and not (<Frame>data)._tracker:
                 raise ValueError("the frame was not made with track=True")
@@ -573,17 +567,11 @@ cdef class Socket:
         """recv(flags=0, copy=True, track=False) -> bytes, or Frame when copy is False: receives one part (zmq_msg_recv(3))."""
         cdef socket_t *socket = self.opened()
         cdef msg_t msg
-        cdef uint8_t small[SMALL_BYTES]
-        cdef size_t size
-        cdef int rc
         cdef bint more = False
         if copy:
-            rc = socket_recv_body(socket, small, SMALL_BYTES, &size)
-            if rc >= 0:
-                if rc:
-                    with nogil:
-                        socket_attend(socket)
-                return PyBytes_FromStringAndSize(<const char *>small, size)
+            found = small_in(socket)
+            if found is not None:
+                return found
         msg_init(&msg)
         try:
             right(message_in(socket, &msg, flags, False, &more))

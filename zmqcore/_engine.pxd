@@ -197,6 +197,8 @@ cdef bint engine_writable(engine_t *self) noexcept nogil
 cdef int engine_push(engine_t *self, const msg_t *msg) noexcept nogil
 # The same for one part that is copied, when it may be sent now. 0; -EAGAIN: it may not, or not this way; -ENOMEM.
 cdef int engine_push_body(engine_t *self, const uint8_t *at, size_t size) noexcept nogil
+# The same for several, each a message. How many were sent.
+cdef uint32_t engine_push_bodies(engine_t *self, const part_t *parts, uint32_t count) noexcept nogil
 cdef bint engine_readable(engine_t *self) noexcept nogil
 # Takes the oldest message. 0; -EAGAIN; -ENOMEM.
 cdef int engine_pop(engine_t *self, msg_t *msg) noexcept nogil

@@ -35,8 +35,8 @@ from zmqcore._monitor cimport (
 )
 from zmqcore._options cimport options_are_raw, options_conflate
 from zmqcore._pipe cimport (
-    pipe_abandon_begun, pipe_append, pipe_append_body, pipe_append_frame, pipe_clear, pipe_drop_incomplete, pipe_fini,
-    pipe_has_reopened, pipe_init, pipe_is_full, pipe_pop, pipe_pop_body,
+    pipe_abandon_begun, pipe_append, pipe_append_bodies, pipe_append_body, pipe_append_frame, pipe_clear,
+    pipe_drop_incomplete, pipe_fini, pipe_has_reopened, pipe_init, pipe_is_full, pipe_pop, pipe_pop_body, pipe_t,
 )
 from zmqcore._reactor cimport (
     REACTOR_FAILED, REACTOR_IN, REACTOR_OUT, mailbox_t, poller_unwatch, poller_watch, timers_cancel, timers_reserve,
@@ -608,6 +608,27 @@ cdef int engine_push_body(engine_t *self, const uint8_t *at, size_t size) noexce
     if rc == 0 and not self.in_attention and self.state == ENGINE_ACTIVE:
         engine_attention(self)
     return rc
+
+
+cdef uint32_t engine_push_bodies(engine_t *self, const part_t *parts, uint32_t count) noexcept nogil:
+    cdef pipe_t *pipe = &self.outbound
+    cdef uint32_t done = 0
+    cdef uint64_t room = count
+    if self.link != NULL or self.host.options.conflate:
+        while done < count and engine_push_body(self, parts[done].at, parts[done].size) == 0:
+            done += 1
+        return done
+    while done < count and not pipe_is_full(pipe):
+        if pipe.hwm_msgs and pipe.hwm_msgs - pipe.msgs < count - done:
+            room = done + pipe.hwm_msgs - pipe.msgs
+        else:
+            room = count
+        done += pipe_append_bodies(pipe, parts + done, <uint32_t>(room - done))
+        if done < room:
+            break
+    if done and not self.in_attention and self.state == ENGINE_ACTIVE:
+        engine_attention(self)
+    return done
 
 
 cdef bint engine_readable(engine_t *self) noexcept nogil:

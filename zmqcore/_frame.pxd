@@ -33,8 +33,9 @@ cdef bint push_data(msg_t *msg, object data, bint is_kept, size_t share_bytes, o
 # Appends each of the parts, as push_data does; all but bytes and Frames is copied.
 cdef int push_parts(msg_t *msg, object parts, bint is_kept) except -1
 
-# Appends a message of one part, or of a list or tuple of them, whose bytes are borrowed as long as the caller has kept.
-cdef int push_message(batch_t *batch, object message, list kept) except -1
+# Appends messages of one part, or of a list or tuple of them, whose bytes are borrowed as long as the caller has both lists.
+# TypeError and ValueError say which message.
+cdef int push_messages(batch_t *batch, list messages, list kept) except -1
 
 # What share_bytes is when everything but bytes and Frames is copied.
 cdef enum:
@@ -44,5 +45,5 @@ cdef enum:
 cdef object take_part(msg_t *msg, uint32_t i, bint copy, bint more)
 # All parts of msg.
 cdef list take_parts(msg_t *msg, bint copy)
-# The message i: bytes, or a list of bytes when it has several parts.
-cdef object take_message(batch_t *batch, uint32_t i)
+# All messages: each bytes, or a list of bytes when it has several parts.
+cdef list take_messages(const batch_t *batch)

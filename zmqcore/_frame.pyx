@@ -4,11 +4,15 @@ from cpython.buffer cimport (
     PyBUF_CONTIG_RO, PyBuffer_FillInfo, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer,
 )
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.list cimport PyList_GET_ITEM, PyList_New, PyList_SET_ITEM
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF
 from libc.stdint cimport uint8_t, uint32_t
 from zmqcore._errno cimport fail
-from zmqcore._limits cimport LARGE_BODY_BYTES, PIN_BYTES
+from zmqcore._limits cimport LARGE_BODY_BYTES, PIN_BYTES, SMALL_BYTES
 from zmqcore._message cimport (
-    batch_end, batch_first, batch_t, msg_push, msg_push_copy, msg_t, part_t, store_new, store_ref, store_t, store_unref,
+    batch_add, batch_end, batch_has_room, batch_reserve, batch_t, msg_push, msg_push_copy, msg_t, part_t, store_new,
+    store_ref, store_t, store_unref,
 )
 from zmqcore._metadata cimport metadata_find
 from zmqcore._pin cimport pin_buffer
@@ -284,6 +288,7 @@ cdef list take_parts(msg_t *msg, bint copy):
 
 
 cdef int push_message(batch_t *batch, object message, list kept) except -1:
+    # message itself is kept by the caller.
     if isinstance(message, (list, tuple)):
         parts = tuple(message)
         if not parts:
@@ -291,18 +296,47 @@ cdef int push_message(batch_t *batch, object message, list kept) except -1:
         kept.append(parts)
         push_parts(&batch.parts, parts, False)
     else:
-        kept.append(message)
         push_data(&batch.parts, message, False, <size_t>SHARE_NONE, None)
     if batch_end(batch) != 0:
         raise MemoryError()
     return 0
 
 
-cdef object take_message(batch_t *batch, uint32_t i):
-    cdef const part_t *parts = batch.parts.parts
-    cdef uint32_t first = batch_first(batch, i)
-    cdef uint32_t end = batch.ends[i]
-    cdef uint32_t at
-    if end - first == 1:
-        return PyBytes_FromStringAndSize(<const char *>parts[first].at, parts[first].size)
-    return [PyBytes_FromStringAndSize(<const char *>parts[at].at, parts[at].size) for at in range(first, end)]
+cdef int push_messages(batch_t *batch, list messages, list kept) except -1:
+    cdef Py_ssize_t count = len(messages)
+    cdef Py_ssize_t i = 0
+    cdef PyObject *message
+    if count > 0x7fffffff or batch_reserve(batch, <uint32_t>count) != 0:
+        raise MemoryError()
+    try:
+        for i in range(count):
+            # Borrowed: the list is the caller's own, and nobody changes it.
+            message = PyList_GET_ITEM(messages, i)
+            if (PyBytes_CheckExact(<object>message) and PyBytes_GET_SIZE(<object>message) <= SMALL_BYTES
+                    and batch_has_room(batch)):
+                batch_add(batch, <const uint8_t *>PyBytes_AS_STRING(<object>message), PyBytes_GET_SIZE(<object>message), NULL)
+            else:
+                push_message(batch, <object>message, kept)
+    except TypeError as error:
+        raise TypeError(f"message {i}: {error}") from None
+    return 0
+
+
+cdef list take_messages(const batch_t *batch):
+    cdef list found = PyList_New(batch.count)
+    cdef const part_t *part = batch.parts.parts
+    cdef uint32_t first = 0
+    cdef uint32_t i, at
+    for i in range(batch.count):
+        if batch.ends[i] == first + 1:
+            message = PyBytes_FromStringAndSize(<const char *>part.at, part.size)
+            part += 1
+        else:
+            message = []
+            for at in range(first, batch.ends[i]):
+                message.append(PyBytes_FromStringAndSize(<const char *>part.at, part.size))
+                part += 1
+        first = batch.ends[i]
+        Py_INCREF(message)
+        PyList_SET_ITEM(found, i, message)
+    return found

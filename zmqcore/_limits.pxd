@@ -76,6 +76,10 @@ cdef enum:
     SPINS_REST = 16
     # How long the I/O thread lets messages gather in a flood, before it writes again.
     FLOOD_NAP_US = 50
+    # Unless so much gathers, or half the messages of a pipe's high-water mark: then the caller writes.
+    FLOOD_WRITE_BYTES = 262144
+    # While the caller does that, the I/O thread only sees to the last messages, and each time that it wakes up costs him time.
+    FLOOD_NAP_LONG_US = 200
 
     # Events of one turn that a monitor may fall behind by before some are dropped: they wait only until the socket lock
     # is let go, so that this bounds memory and is met by floods of connections alone.

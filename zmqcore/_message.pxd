@@ -93,6 +93,19 @@ cdef void batch_init(batch_t *self) noexcept nogil
 cdef void batch_fini(batch_t *self) noexcept nogil
 # The parts since the last end are a message. 0; -ENOMEM.
 cdef int batch_end(batch_t *self) noexcept nogil
+# Makes room for so many more messages of one part. 0; -ENOMEM.
+cdef int batch_reserve(batch_t *self, uint32_t count) noexcept nogil
+cdef inline bint batch_has_room(const batch_t *self) noexcept nogil:
+    return self.parts.count < self.parts.room and self.count < self.room
+# Appends a message of one part, for which there is room; takes over the caller's count on store.
+cdef inline void batch_add(batch_t *self, const uint8_t *at, size_t size, store_t *store) noexcept nogil:
+    cdef part_t *part = &self.parts.parts[self.parts.count]
+    part.at = at
+    part.size = size
+    part.store = store
+    self.parts.count += 1
+    self.ends[self.count] = self.parts.count
+    self.count += 1
 # Appends a whole message; msg is empty afterwards. 0; -ENOMEM (nothing changed).
 cdef int batch_push(batch_t *self, msg_t *msg) noexcept nogil
 # Room for a message of one part of at most SMALL_BYTES, to be copied to where this points and then added. NULL: there is none.

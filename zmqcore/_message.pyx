@@ -188,25 +188,25 @@ cdef void msg_fini(msg_t *self) noexcept nogil:
     self.room = MSG_INLINE_PARTS
 
 
-cdef int msg_grow(msg_t *self) noexcept nogil:
+cdef int msg_grow(msg_t *self, uint32_t room) noexcept nogil:
     cdef part_t *grown
-    if self.room > 0x40000000:
+    if room > 0x7fffffff:
         return -ENOMEM
     if self.parts == self.few:
-        grown = <part_t *>malloc(2 * self.room * sizeof(part_t))
+        grown = <part_t *>malloc(room * sizeof(part_t))
         if grown != NULL:
             memcpy(grown, self.few, self.count * sizeof(part_t))
     else:
-        grown = <part_t *>realloc(self.parts, 2 * <size_t>self.room * sizeof(part_t))
+        grown = <part_t *>realloc(self.parts, room * sizeof(part_t))
     if grown == NULL:
         return -ENOMEM
     self.parts = grown
-    self.room *= 2
+    self.room = room
     return 0
 
 
 cdef int msg_push(msg_t *self, const uint8_t *at, size_t size, store_t *store) noexcept nogil:
-    if self.count == self.room and msg_grow(self) != 0:
+    if self.count == self.room and msg_grow(self, 2 * self.room) != 0:
         return -ENOMEM
     self.parts[self.count].at = at
     self.parts[self.count].size = size
@@ -228,7 +228,7 @@ cdef int msg_push_copy(msg_t *self, const uint8_t *at, size_t size) noexcept nog
 
 
 cdef int msg_unshift(msg_t *self, const uint8_t *at, size_t size, store_t *store) noexcept nogil:
-    if self.count == self.room and msg_grow(self) != 0:
+    if self.count == self.room and msg_grow(self, 2 * self.room) != 0:
         return -ENOMEM
     memmove(self.parts + 1, self.parts, self.count * sizeof(part_t))
     self.parts[0].at = at
@@ -287,10 +287,9 @@ cdef void batch_fini(batch_t *self) noexcept nogil:
     batch_init(self)
 
 
-cdef int batch_grow(batch_t *self) noexcept nogil:
+cdef int batch_grow(batch_t *self, uint32_t room) noexcept nogil:
     cdef uint32_t *grown
-    cdef uint32_t room = 2 * self.room if self.room else BATCH_FIRST
-    if self.room > 0x40000000:
+    if room > 0x7fffffff:
         return -ENOMEM
     grown = <uint32_t *>realloc(self.ends, room * sizeof(uint32_t))
     if grown == NULL:
@@ -300,10 +299,19 @@ cdef int batch_grow(batch_t *self) noexcept nogil:
     return 0
 
 
+cdef int batch_reserve(batch_t *self, uint32_t count) noexcept nogil:
+    # uint32_t cannot overflow: both counts are below 2^31.
+    if count > 0x7fffffff:
+        return -ENOMEM
+    if self.parts.count + count > self.parts.room and msg_grow(&self.parts, self.parts.count + count) != 0:
+        return -ENOMEM
+    return batch_grow(self, self.count + count) if self.count + count > self.room else 0
+
+
 cdef uint8_t *batch_body_room(batch_t *self) noexcept nogil:
-    if self.parts.count == self.parts.room and msg_grow(&self.parts) != 0:
+    if self.parts.count == self.parts.room and msg_grow(&self.parts, 2 * self.parts.room) != 0:
         return NULL
-    if self.count == self.room and batch_grow(self) != 0:
+    if self.count == self.room and batch_grow(self, 2 * self.room if self.room else BATCH_FIRST) != 0:
         return NULL
     if self.bodies == NULL:
         self.bodies = <uint8_t *>malloc(BATCH_BODIES_BYTES)
@@ -313,13 +321,12 @@ cdef uint8_t *batch_body_room(batch_t *self) noexcept nogil:
 
 
 cdef void batch_add_body(batch_t *self, size_t size) noexcept nogil:
-    msg_push(&self.parts, self.bodies + self.bodies_used, size, NULL)
+    batch_add(self, self.bodies + self.bodies_used, size, NULL)
     self.bodies_used += size
-    batch_end(self)
 
 
 cdef int batch_end(batch_t *self) noexcept nogil:
-    if self.count == self.room and batch_grow(self) != 0:
+    if self.count == self.room and batch_grow(self, 2 * self.room if self.room else BATCH_FIRST) != 0:
         return -ENOMEM
     self.ends[self.count] = self.parts.count
     self.count += 1

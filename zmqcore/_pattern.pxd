@@ -45,6 +45,8 @@ cdef struct pattern_ops_t:
     # changed); -ENOMEM. NULL: the type has no such way.
     int (*send_body)(pattern_t *self, const uint8_t *at, size_t size) noexcept nogil
     int (*recv_body)(pattern_t *self, uint8_t *at, size_t room, size_t *size) noexcept nogil
+    # send_body for several: how many were sent. NULL: one by one.
+    uint32_t (*send_bodies)(pattern_t *self, const part_t *parts, uint32_t count) noexcept nogil
     # Runs (the proxy's way; see _engine_run). send_run sends messages of the run, at most so many, each behind prefix (NULL:
     # none), and advances the run past those that were sent or dropped by rule. 0; -EAGAIN: no room for the next one;
     # -ENOTSUP: the next one has to go by recv and send; -ENOMEM. NULL: the type has no such way.
@@ -112,6 +114,7 @@ cdef void ops_input_drop(pattern_t *self, engine_t *engine) noexcept nogil
 cdef void ops_output_load(pattern_t *self, engine_t *engine) noexcept nogil
 cdef int ops_check_load(pattern_t *self, const part_t *first) noexcept nogil
 cdef int ops_send_load(pattern_t *self, msg_t *msg) noexcept nogil
+cdef uint32_t ops_send_bodies_load(pattern_t *self, const part_t *parts, uint32_t count) noexcept nogil
 cdef int ops_send_body_load(pattern_t *self, const uint8_t *at, size_t size) noexcept nogil
 cdef int ops_send_run_load(pattern_t *self, run_t *run, const store_t *prefix, uint32_t most) noexcept nogil
 cdef bint ops_is_writable_load(pattern_t *self) noexcept nogil

@@ -1,8 +1,8 @@
 # zmqcore/_pattern.pyx -- the parts that several types share; see the door for contracts.
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from zmqcore._engine cimport (
-    ENGINE_DEAD, engine_pop, engine_pop_body, engine_push, engine_push_body, engine_readable, engine_release,
-    engine_writable,
+    ENGINE_DEAD, engine_pop, engine_pop_body, engine_push, engine_push_bodies, engine_push_body, engine_readable,
+    engine_release, engine_writable,
 )
 from zmqcore._engine_run cimport engine_append_raw, engine_append_run, engine_out_room, engine_takes_runs
 from zmqcore._message cimport msg_clear, msg_fini, msg_init, msg_move, msg_push
@@ -300,6 +300,15 @@ cdef int ops_send_body_load(pattern_t *self, const uint8_t *at, size_t size) noe
     if rc == 0:
         load_rotate(self, engine)
     return rc
+
+
+cdef uint32_t ops_send_bodies_load(pattern_t *self, const part_t *parts, uint32_t count) noexcept nogil:
+    cdef uint32_t done = 0
+    if self.out_first != NULL and self.out_first.out_next == NULL:
+        return engine_push_bodies(self.out_first, parts, count)
+    while done < count and ops_send_body_load(self, parts[done].at, parts[done].size) == 0:
+        done += 1
+    return done
 
 
 cdef bint ops_is_writable_load(pattern_t *self) noexcept nogil:

@@ -5,7 +5,7 @@ from zmqcore._options cimport TYPE_DEALER, TYPE_PAIR, TYPE_PULL, TYPE_PUSH
 from zmqcore._pattern cimport (
     fair_is_readable, fair_recv, fair_recv_body, ops_admit_all, ops_check_load, ops_check_never, ops_engine_nothing,
     ops_fini_nothing, ops_init_nothing, ops_input_drop, ops_input_fair, ops_is_writable_load, ops_never,
-    ops_output_load, ops_recv_never, ops_send_body_load, ops_send_load, ops_send_never, ops_send_run_load,
+    ops_output_load, ops_recv_never, ops_send_bodies_load, ops_send_body_load, ops_send_load, ops_send_never, ops_send_run_load,
     ops_set_nothing, out_queue_push, pattern_t, send_probe,
 )
 
@@ -53,6 +53,7 @@ cdef void fill(pattern_ops_t *ops, bint can_send, bint can_recv) noexcept nogil:
     if can_send:
         ops.send_run = ops_send_run_load
         ops.send_body = ops_send_body_load
+        ops.send_bodies = ops_send_bodies_load
     if can_recv:
         ops.recv_body = fair_recv_body
     ops.gives_runs = can_recv

@@ -4,9 +4,9 @@
 # [note_t, its parts]. The serial in it serves ZMQ_XPUB_MANUAL, where the user's answer concerns the
 # peer of the notification that was read last, who may be gone by then.
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
-from zmqcore._engine cimport engine_pop, engine_push, engine_t, engine_writable
+from zmqcore._engine cimport engine_pop, engine_push, engine_push_body, engine_t, engine_writable
 from zmqcore._engine_run cimport engine_append_raw, engine_append_run, engine_out_room, engine_takes_runs
-from zmqcore._limits cimport NOTIFICATIONS_MAX, SMALL_BYTES, TRIE_WARM_TOPICS
+from zmqcore._limits cimport NOTIFICATIONS_MAX, TRIE_WARM_TOPICS
 from zmqcore._message cimport (
     msg_clear, msg_fini, msg_init, msg_label, msg_push, msg_push_copy, msg_shift, msg_t, msg_unshift, part_t, store_new,
     store_t, store_unref,
@@ -21,10 +21,7 @@ from zmqcore._trie cimport (
     TRIE_FIRST_OF_TOPIC, TRIE_LAST_OF_TOPIC, TRIE_UNKNOWN, TRIE_WARM_MAX, trie_add, trie_data_t, trie_fini, trie_has,
     trie_init, trie_match, trie_remove, trie_remove_who, trie_t, trie_warm,
 )
-from zmqcore._zmtp cimport (
-    COMMAND_CANCEL, COMMAND_SUBSCRIBE, ZMTP_HEAD_BYTES_MAX, ZMTP_VERSION_1, slice_t, zmtp_command_read,
-    zmtp_head_write,
-)
+from zmqcore._zmtp cimport COMMAND_CANCEL, COMMAND_SUBSCRIBE, ZMTP_VERSION_1, slice_t, zmtp_command_read
 
 # What goes before a message in publisher_t.notes, as a part of its own.
 cdef struct note_t:
@@ -413,17 +410,25 @@ cdef int publisher_send_run(pattern_t *self, run_t *run, const store_t *prefix, 
 
 
 cdef int publisher_send_body(pattern_t *self, const uint8_t *at, size_t size) noexcept nogil:
-    # A run of one message.
-    cdef uint8_t wire[ZMTP_HEAD_BYTES_MAX + SMALL_BYTES]
-    cdef size_t used = zmtp_head_write(wire, 0, size)
-    cdef run_t run
-    memcpy(wire + used, at, size)
-    run.at = wire
-    run.bytes = used + size
-    run.msgs = run.frames = 1
-    run.payload_bytes = size
-    run.store = NULL
-    return 0 if publisher_send_run(self, &run, NULL, 1) == 0 else -EAGAIN
+    cdef publisher_t *state = <publisher_t *>self.state
+    cdef part_t topic
+    cdef uint32_t i
+    if self.options.xpub_manual_last_value:
+        return -EAGAIN
+    topic.at = at
+    topic.size = size
+    topic.store = NULL
+    find_hits(self, &topic)
+    if state.is_short or not all_take_runs(state):
+        return -EAGAIN
+    if self.options.xpub_nodrop:
+        for i in range(state.hit_count):
+            if engine_out_room(state.hits[i]) == 0:
+                return -EAGAIN
+    for i in range(state.hit_count):
+        if engine_push_body(state.hits[i], at, size) != 0:
+            state.hits[i].dropped_msgs += 1
+    return 0
 
 
 cdef int xpub_recv(pattern_t *self, msg_t *msg) noexcept nogil:

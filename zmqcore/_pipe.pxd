@@ -81,6 +81,12 @@ cdef bint pipe_has_reopened(pipe_t *self) noexcept nogil
 cdef int pipe_append(pipe_t *self, const msg_t *msg) noexcept nogil
 # The same for one part without building a msg_t.
 cdef int pipe_append_part(pipe_t *self, const part_t *part) noexcept nogil
+# Messages that were appended, and end in the tail.
+cdef inline void pipe_count(pipe_t *self, uint32_t msgs, size_t bytes) noexcept nogil:
+    self.msgs += msgs
+    self.tail.msgs += msgs
+    self.total_msgs += msgs
+    self.total_bytes += bytes
 # The same for bytes that are copied, where that usually needs no more than that.
 cdef inline int pipe_append_body(pipe_t *self, const uint8_t *at, size_t size) noexcept nogil:
     cdef chunk_t *tail = self.tail
@@ -96,13 +102,12 @@ cdef inline int pipe_append_body(pipe_t *self, const uint8_t *at, size_t size) n
         memcpy(tail.data + tail.write_off + used, at, size)
     used += size
     tail.write_off += used
-    tail.msgs += 1
     tail.more_after = False
     self.bytes += used
-    self.msgs += 1
-    self.total_msgs += 1
-    self.total_bytes += used
+    pipe_count(self, 1, used)
     return 0
+# The same for several, each a message, in order. How many were appended: less than count when there was no memory.
+cdef uint32_t pipe_append_bodies(pipe_t *self, const part_t *parts, uint32_t count) noexcept nogil
 # Appends one frame whose body comes in two pieces; flags as stored (COMMAND frames are not counted as messages). 0; -ENOMEM.
 cdef int pipe_append_frame(pipe_t *self, uint8_t flags, const uint8_t *head, size_t head_bytes,
                            const uint8_t *tail, size_t tail_bytes) noexcept nogil
@@ -235,11 +240,8 @@ cdef inline int pipe_append_small(pipe_t *self, const uint8_t *at, size_t bytes,
         return pipe_append_run(self, at, bytes, 1, store)
     memcpy(tail.data + tail.write_off, at, bytes)
     tail.write_off += bytes
-    tail.msgs += 1
     self.bytes += bytes
-    self.msgs += 1
-    self.total_msgs += 1
-    self.total_bytes += bytes
+    pipe_count(self, 1, bytes)
     return 0
 # out: appends one message behind a frame of its own (a routing id) that goes before it. 0; -ENOMEM (unchanged).
 cdef int pipe_append_prefixed(pipe_t *self, const store_t *prefix, const uint8_t *at, size_t bytes,

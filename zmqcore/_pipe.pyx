@@ -230,13 +230,6 @@ cdef int pipe_append_one(pipe_t *self, const part_t *part, uint8_t flags) noexce
     return 0
 
 
-cdef inline void pipe_count(pipe_t *self, size_t bytes) noexcept nogil:
-    self.msgs += 1
-    self.tail.msgs += 1
-    self.total_msgs += 1
-    self.total_bytes += bytes
-
-
 cdef int pipe_append(pipe_t *self, const msg_t *msg) noexcept nogil:
     cdef chunk_t *tail = self.tail
     cdef size_t write_off = tail.write_off if tail != NULL else 0
@@ -249,7 +242,7 @@ cdef int pipe_append(pipe_t *self, const msg_t *msg) noexcept nogil:
         if pipe_append_one(self, &msg.parts[i], ZMTP_MORE if i + 1 < msg.count else 0) != 0:
             pipe_rollback(self, tail, write_off, more_after, bytes)
             return -ENOMEM
-    pipe_count(self, self.bytes - bytes)
+    pipe_count(self, 1, self.bytes - bytes)
     return 0
 
 
@@ -261,8 +254,37 @@ cdef int pipe_append_part(pipe_t *self, const part_t *part) noexcept nogil:
     if pipe_append_one(self, part, 0) != 0:
         pipe_rollback(self, tail, write_off, more_after, bytes)
         return -ENOMEM
-    pipe_count(self, self.bytes - bytes)
+    pipe_count(self, 1, self.bytes - bytes)
     return 0
+
+
+cdef uint32_t pipe_append_bodies(pipe_t *self, const part_t *parts, uint32_t count) noexcept nogil:
+    cdef uint32_t done = 0
+    cdef uint32_t before
+    cdef uint8_t *at
+    cdef uint8_t *end
+    while done < count:
+        before = done
+        if self.tail != NULL and not self.tail.is_body:
+            at = self.tail.data + self.tail.write_off
+            end = self.tail.data + self.tail.size
+            while done < count and ZMTP_HEAD_BYTES_MAX + parts[done].size <= <size_t>(end - at):
+                at += zmtp_head_write(at, 0, parts[done].size)
+                if parts[done].size:
+                    memcpy(at, parts[done].at, parts[done].size)
+                    at += parts[done].size
+                done += 1
+            if done > before:
+                end = self.tail.data + self.tail.write_off
+                self.tail.write_off += at - end
+                self.tail.more_after = False
+                self.bytes += at - end
+                pipe_count(self, done - before, at - end)
+        if done < count:
+            if pipe_append_body(self, parts[done].at, parts[done].size) != 0:
+                break
+            done += 1
+    return done
 
 
 cdef int pipe_append_frame(pipe_t *self, uint8_t flags, const uint8_t *head, size_t head_bytes,
@@ -283,7 +305,7 @@ cdef int pipe_append_frame(pipe_t *self, uint8_t flags, const uint8_t *head, siz
     self.bytes += self.tail.write_off - before
     self.tail.more_after = flags & ZMTP_MORE
     if not flags & (ZMTP_COMMAND | ZMTP_MORE):
-        pipe_count(self, self.tail.write_off - before)
+        pipe_count(self, 1, self.tail.write_off - before)
     return 0
 
 
@@ -789,10 +811,7 @@ cdef inline int pipe_append_frames(pipe_t *self, const uint8_t *at, size_t bytes
 cdef int pipe_append_run(pipe_t *self, const uint8_t *at, size_t bytes, uint32_t msgs, store_t *store) noexcept nogil:
     if pipe_append_frames(self, at, bytes, store) != 0:
         return -ENOMEM
-    self.msgs += msgs
-    self.tail.msgs += msgs
-    self.total_msgs += msgs
-    self.total_bytes += bytes
+    pipe_count(self, msgs, bytes)
     return 0
 
 

@@ -59,6 +59,7 @@ cdef struct socket_t:
     int spins                   # whether looking before sleep has paid, see spin_for_post
     timer_t nap                 # the I/O thread lets messages gather until then
     uint32_t nap_sends          # sends since then
+    bint nap_is_long            # the next one is: the caller writes
 
 # Flags as in zmq.h.
 cdef enum:

@@ -13,8 +13,8 @@ from zmqcore._engine_host cimport (
     host_attend, host_bury, host_dispatch, host_fini, host_forget_terms, host_init, host_needs_attention, host_open, host_wake,
 )
 from zmqcore._limits cimport (
-    ADOPTION_US, FLOOD_NAP_US, FLOOD_SENDS, INPROC_SPIN_US, REACTOR_EVENTS_MAX, SPINS_KEPT, SPINS_LOST, SPINS_REST,
-    WAITER_LOOK_US, WRITE_END_MS,
+    ADOPTION_US, FLOOD_NAP_LONG_US, FLOOD_NAP_US, FLOOD_SENDS, INPROC_SPIN_US, REACTOR_EVENTS_MAX, SPINS_KEPT, SPINS_LOST,
+    SPINS_REST, WAITER_LOOK_US, WRITE_END_MS,
 )
 from zmqcore._link cimport LINK_BINDER, link_t, link_unref
 from zmqcore._message cimport msg_clear, msg_fini, msg_init
@@ -522,7 +522,8 @@ cdef bint nap(socket_t *self) noexcept nogil:
     self.nap_sends = 0
     now_us = zc_now_us()
     self.sent_us = now_us
-    timers_set(&self.host.timers, &self.nap, now_us + FLOOD_NAP_US)
+    timers_set(&self.host.timers, &self.nap, now_us + (FLOOD_NAP_LONG_US if self.nap_is_long else FLOOD_NAP_US))
+    self.nap_is_long = False
     return True
 
 

@@ -1,11 +1,18 @@
 # zmqcore/_socket_messages.pyx -- see the door.
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from zmqcore._engine cimport engine_t
 from zmqcore._engine_host cimport host_attend, host_needs_attention
-from zmqcore._limits cimport FLOOD_GAP_US, FLOOD_NAP_US, FLOOD_PAUSE_US, FLOOD_SENDS, FLOOD_SENDS_KEPT, SMALL_BYTES
-from zmqcore._message cimport (
-    batch_add_body, batch_body_room, batch_first, batch_peek, batch_push, batch_t, batch_took, msg_clear, msg_fini,
-    msg_init, msg_label, msg_move, msg_push, msg_t, part_t,
+from zmqcore._engine_run cimport engine_consume_run, engine_peek_run
+from zmqcore._limits cimport (
+    FLOOD_GAP_US, FLOOD_NAP_US, FLOOD_PAUSE_US, FLOOD_SENDS, FLOOD_SENDS_KEPT, FLOOD_WRITE_BYTES,
+    LARGE_BODY_BYTES, SMALL_BYTES,
 )
+from zmqcore._message cimport (
+    batch_add, batch_add_body, batch_body_room, batch_first, batch_peek, batch_push, batch_reserve, batch_t, batch_took,
+    msg_clear, msg_fini, msg_init, msg_label, msg_move, msg_push, msg_t, part_t, store_ref,
+)
+from zmqcore._pattern cimport fair_rotate, pattern_t
+from zmqcore._pipe cimport raw_t, run_advance, run_first, run_t
 from zmqcore._reactor cimport io_release, mailbox_has, mailbox_ring, timers_set
 from zmqcore._socket cimport (
     SOCKET_DONTWAIT, SOCKET_SNDMORE, socket_check, socket_enter, socket_leave, socket_look, socket_t, socket_take_posts,
@@ -15,6 +22,10 @@ from zmqcore._socket_bell cimport bell_told, bell_used
 from zmqcore._sys cimport (
     EAGAIN, EFSM, EINTR, ENOMEM, ENOTSUP, pthread_mutex_lock, pthread_mutex_trylock, zc_load, zc_now_us,
 )
+
+
+cdef enum:
+    BODIES_MAX = 1024           # messages that are looked at before any of them is sent
 
 
 cdef uint64_t socket_due(socket_t *self, bint is_send, int flags) noexcept nogil:
@@ -41,6 +52,13 @@ cdef bint socket_is_flooded(socket_t *self, uint64_t *now_us) noexcept nogil:
     return self.sends_in_row >= FLOOD_SENDS
 
 
+cdef inline bint is_worth_a_write(const engine_t *engine) noexcept nogil:
+    # Whether its pipe is on the way to its high-water mark, where the caller would have to sleep.
+    return (engine != NULL and not engine.is_out_blocked and not engine.is_writing
+            and (engine.outbound.bytes >= FLOOD_WRITE_BYTES
+                 or (engine.outbound.hwm_msgs and 2 * engine.outbound.msgs >= engine.outbound.hwm_msgs)))
+
+
 cdef bint hand_over(socket_t *self) noexcept nogil:
     # When to write: a single message at once, by the caller, for latency; in a flood the I/O thread takes what has gathered
     # in large writes while the caller goes on. Whether it will; when not, the caller is to call host_attend.
@@ -50,7 +68,10 @@ cdef bint hand_over(socket_t *self) noexcept nogil:
     # While the I/O thread naps in a flood it only wants to know whether that goes on: no look at the clock.
     self.nap_sends += 1
     if self.nap.slot and not self.nest.is_adopted and not self.is_driven:
-        return True
+        if not is_worth_a_write(self.host.attention):
+            return True
+        self.nap_is_long = True
+        return False
     if not socket_is_flooded(self, &now_us):
         return False
     if self.is_driven:
@@ -148,12 +169,28 @@ cdef int send_part(socket_t *self, msg_t *msg, int flags, uint64_t due_us) noexc
     return send_last_part(self, msg, due_us)
 
 
-cdef int socket_send(socket_t *self, msg_t *msg, int flags, bint is_whole, uint64_t due_us) noexcept nogil:
+cdef inline int enter_to_send(socket_t *self) noexcept nogil:
+    # socket_enter for one who wants to send; -ENOTSUP; -EFSM.
     cdef int rc = socket_enter(self)
     if rc == 0 and not self.pattern.ops.can_send:
-        rc = -ENOTSUP
+        return -ENOTSUP
     if rc == 0 and self.pattern.ops.is_strict and self.incoming_next < self.incoming.count:
-        rc = -EFSM
+        return -EFSM
+    return rc
+
+
+cdef inline int enter_to_recv(socket_t *self) noexcept nogil:
+    cdef int rc = socket_enter(self)
+    self.sends_in_row = 0
+    if rc == 0 and not self.pattern.ops.can_recv:
+        return -ENOTSUP
+    if rc == 0 and self.pattern.ops.is_strict and self.outgoing.count:
+        return -EFSM
+    return rc
+
+
+cdef int socket_send(socket_t *self, msg_t *msg, int flags, bint is_whole, uint64_t due_us) noexcept nogil:
+    cdef int rc = enter_to_send(self)
     if rc == 0:
         if is_whole and self.outgoing.count == 0:
             rc = try_send(self, msg, due_us, True)
@@ -167,25 +204,35 @@ cdef int socket_send(socket_t *self, msg_t *msg, int flags, bint is_whole, uint6
     return rc
 
 
-cdef inline bint send_one_body(socket_t *self, const batch_t *batch, uint32_t i) noexcept nogil:
-    # The message i, if it is small and can go as it is; what it holds stays with the batch.
+cdef uint32_t send_bodies(socket_t *self, const batch_t *batch, uint32_t i) noexcept nogil:
+    # The messages from i on that are small and can go as they are; what they hold stays with the batch. How many went.
     cdef uint32_t first = batch_first(batch, i)
-    cdef const part_t *part = &batch.parts.parts[first]
-    return (batch.ends[i] == first + 1 and part.size <= SMALL_BYTES and self.pattern.ops.send_body != NULL
-            and self.pattern.ops.send_body(&self.pattern, part.at, part.size) == 0)
+    cdef const part_t *parts = batch.parts.parts + first
+    cdef uint32_t most = batch.count - i if batch.count - i < BODIES_MAX else BODIES_MAX
+    cdef uint32_t count = 0
+    cdef uint32_t done = 0
+    if self.pattern.ops.send_body == NULL:
+        return 0
+    while count < most and batch.ends[i + count] == first + count + 1 and parts[count].size <= SMALL_BYTES:
+        count += 1
+    if count and self.pattern.ops.send_bodies != NULL:
+        return self.pattern.ops.send_bodies(&self.pattern, parts, count)
+    while done < count and self.pattern.ops.send_body(&self.pattern, parts[done].at, parts[done].size) == 0:
+        done += 1
+    return done
 
 
 cdef int socket_send_many(socket_t *self, batch_t *batch, uint32_t *sent, uint64_t due_us) noexcept nogil:
     cdef msg_t msg
-    cdef int rc = socket_enter(self)
-    if rc == 0 and not self.pattern.ops.can_send:
-        rc = -ENOTSUP
-    if rc == 0 and (self.outgoing.count or (self.pattern.ops.is_strict and self.incoming_next < self.incoming.count)):
+    cdef uint32_t count
+    cdef int rc = enter_to_send(self)
+    if rc == 0 and self.outgoing.count:
         rc = -EFSM
     msg_init(&msg)
     while rc == 0 and sent[0] < batch.count:
-        if send_one_body(self, batch, sent[0]):
-            sent[0] += 1
+        count = send_bodies(self, batch, sent[0])
+        if count:
+            sent[0] += count
             continue
         rc = batch_peek(batch, sent[0], &msg)
         if rc == 0:
@@ -270,11 +317,59 @@ cdef void socket_attend(socket_t *self) noexcept nogil:
     socket_leave(self)
 
 
-cdef int fetch(socket_t *self, uint64_t due_us) noexcept nogil:
-    # The next whole message into self.incoming. UNLOCKS while it waits.
+cdef bint recv_run(socket_t *self, batch_t *batch, uint32_t most) noexcept nogil:
+    # Messages of one part, where they lie, when there are many bytes of them and no other peer waits for its turn. The first
+    # part holds the store for all of them.
+    cdef pattern_t *pattern = &self.pattern
+    cdef engine_t *engine = pattern.in_first
+    cdef run_t run
+    cdef run_t rest
+    cdef raw_t raw
+    if (engine == NULL or engine.in_next != NULL or not pattern.ops.gives_runs or pattern.ops.has_prefix
+            or batch.count >= most or not engine_peek_run(engine, &run)):
+        return False
+    most -= batch.count
+    if most > run.msgs:
+        most = run.msgs
+    if run.bytes < LARGE_BODY_BYTES or run.frames != run.msgs or batch_reserve(batch, most) != 0:
+        return False
+    rest = run
+    store_ref(run.store)
+    while most:
+        run_first(&rest, &raw)
+        batch_add(batch, raw.first, raw.first_bytes, run.store)
+        run.store = NULL
+        run_advance(&rest, &raw)
+        most -= 1
+    engine_consume_run(engine, &run, &rest)
+    fair_rotate(pattern, engine)
+    return True
+
+
+cdef bint recv_bodies(socket_t *self, batch_t *batch, uint32_t most) noexcept nogil:
+    # As many messages as there are, without building any, when none is being handed out. Whether there were any.
+    cdef uint32_t before = batch.count
+    cdef uint8_t *at
+    cdef size_t size = 0
+    if self.incoming_next < self.incoming.count:
+        return False
+    while recv_run(self, batch, most):
+        pass
+    while batch.count < most and self.pattern.ops.recv_body != NULL:
+        at = batch_body_room(batch)
+        if at == NULL or self.pattern.ops.recv_body(&self.pattern, at, SMALL_BYTES, &size) != 0:
+            break
+        batch_add_body(batch, size)
+    return batch.count > before
+
+
+cdef int fetch(socket_t *self, batch_t *batch, uint32_t most, uint64_t due_us) noexcept nogil:
+    # The next whole message into self.incoming; or (unless batch is NULL) what recv_bodies finds. UNLOCKS while it waits.
     cdef bint has_looked = False
     cdef int rc
     while self.incoming_next >= self.incoming.count:
+        if batch != NULL and recv_bodies(self, batch, most):
+            return 0
         rc = self.pattern.ops.recv(&self.pattern, &self.incoming)
         if host_needs_attention(&self.host):
             # Unlocks: whoever has closed the socket meanwhile, or has brought a message, has found nobody asleep to wake.
@@ -336,47 +431,25 @@ cdef int socket_recv_quick(socket_t *self, msg_t *msg, bint is_whole, bint *has_
 
 
 cdef int socket_recv(socket_t *self, msg_t *msg, bint is_whole, bint *has_more, uint64_t due_us) noexcept nogil:
-    cdef int rc = socket_enter(self)
-    self.sends_in_row = 0
-    if rc == 0 and not self.pattern.ops.can_recv:
-        rc = -ENOTSUP
-    if rc == 0 and self.pattern.ops.is_strict and self.outgoing.count:
-        rc = -EFSM
+    cdef int rc = enter_to_recv(self)
     if rc == 0 and self.incoming_next >= self.incoming.count:
-        rc = fetch(self, due_us)
+        rc = fetch(self, NULL, 0, due_us)
     if rc == 0:
         rc = hand_out(self, msg, is_whole, has_more)
     socket_leave(self)
     return rc
 
 
-cdef void recv_bodies(socket_t *self, batch_t *batch, uint32_t most) noexcept nogil:
-    # As many small messages as there are, without building any, when none is being handed out.
-    cdef uint8_t *at
-    cdef size_t size = 0
-    if self.pattern.ops.recv_body == NULL:
-        return
-    while batch.count < most and self.incoming_next >= self.incoming.count:
-        at = batch_body_room(batch)
-        if at == NULL or self.pattern.ops.recv_body(&self.pattern, at, SMALL_BYTES, &size) != 0:
-            return
-        batch_add_body(batch, size)
-
-
 cdef int socket_recv_many(socket_t *self, batch_t *batch, uint32_t most, uint64_t due_us) noexcept nogil:
     cdef msg_t msg
     cdef bint has_more = False
-    cdef int rc = socket_enter(self)
-    self.sends_in_row = 0
-    if rc == 0 and not self.pattern.ops.can_recv:
-        rc = -ENOTSUP
-    if rc == 0 and self.pattern.ops.is_strict and self.outgoing.count:
-        rc = -EFSM
+    cdef int rc = enter_to_recv(self)
     msg_init(&msg)
     if rc == 0:
-        recv_bodies(self, batch, most)
-        if batch.count == 0 and self.incoming_next >= self.incoming.count:
-            rc = fetch(self, due_us)
+        rc = fetch(self, batch, most, due_us)
+    if batch.count:
+        self.has_more = False
+        bell_used(self)
     while rc == 0 and batch.count < most:
         if self.incoming_next < self.incoming.count:
             rc = hand_out(self, &msg, True, &has_more)

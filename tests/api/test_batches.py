@@ -194,3 +194,44 @@ def test_large_bytes_are_not_copied_and_released(core_sockets: Sockets) -> None:
     assert sender.send_many([data, [data, b"x"]]) == 2
     assert take(receiver, 2) == [data, [data, b"x"]]
     wait_until(lambda: sys.getrefcount(data) == counted, what="the release of the bytes")
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_long_batches_beyond_the_marks_keep_their_order(core_sockets: Sockets, endpoint: str) -> None:
+    # Small ones, ones of other forms in between, and sizes up to where the short way ends: 20,000 of them, in one call.
+    sender, receiver = core_sockets("PUSH"), core_sockets("PULL")
+    sender.sndhwm, receiver.rcvhwm = 700, 300
+    core_sockets.join(receiver, sender, endpoint)
+    given: list[Any] = []
+    for i in range(20_000):
+        body = b"%d:" % i + b"b" * (i % 97 if i % 1000 else 2040 + i // 1000)
+        given.append([body, b"more"] if i % 1501 == 0 else body)
+    sending = Task(lambda: sender.send_many(given))
+    assert take(receiver, len(given)) == given
+    assert sending.join() == len(given)
+
+
+def test_the_peers_of_a_batch_take_turns(core_sockets: Sockets) -> None:
+    receiver = core_sockets("PULL")
+    receiver.bind("tcp://127.0.0.1:*")
+    senders = [core_sockets("PUSH") for _ in range(2)]
+    for i, sender in enumerate(senders):
+        sender.connect(receiver.last_endpoint.decode())
+        sender.send_many([b"%d" % i * 60] * 500)
+    wait_until(lambda: [peer["queued_in_messages"] for peer in receiver.stats()["peers"]] == [500, 500])
+    assert {message[:1] for message in receiver.recv_many(2)} == {b"0", b"1"}
+    found = [message[:1] for message in take(receiver, 998)]
+    assert sorted(found) == [b"0"] * 499 + [b"1"] * 499
+
+
+def test_a_list_may_change_while_its_messages_wait(core_sockets: Sockets) -> None:
+    sender, receiver = core_sockets("PUSH"), core_sockets("PULL")
+    sender.sndhwm = receiver.rcvhwm = 5
+    core_sockets.join(receiver, sender, "inproc://changes")
+    given = [b"message %d" % i for i in range(100)]
+    expected = list(given)
+    sending = Task(lambda: sender.send_many(given))
+    wait_until(lambda: receiver.poll(0))
+    given[:] = [None] * 5
+    assert take(receiver, 100) == expected
+    assert sending.join() == 100

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.api.helpers import Sockets, type_name
+from tests.support import Task
 
 
 @pytest.mark.parametrize(
@@ -287,3 +288,28 @@ def test_many_messages_in_order(sockets: Sockets) -> None:
     for number in range(5000):
         sender.send(b"%d" % number)
     assert [int(receiver.recv()) for _ in range(5000)] == list(range(5000))
+
+
+@pytest.mark.parametrize("kinds", [("PUSH", "PULL"), ("XPUB", "SUB")], ids="-".join)
+@pytest.mark.parametrize("hwm", [0, 1, 10, 1000])
+def test_the_last_messages_of_a_flood_leave_by_themselves(sockets: Sockets, kinds: tuple[str, str], hwm: int) -> None:
+    # In a flood the I/O thread or the caller writes, by how much has gathered; afterwards nobody is inside the sender.
+    sender, receiver = (sockets(kind, sndhwm=hwm, rcvhwm=hwm) for kind in kinds)
+    if kinds[0] == "XPUB":
+        sender.setsockopt(sockets.zmq.XPUB_NODROP, 1)
+        receiver.setsockopt(sockets.zmq.SUBSCRIBE, b"")
+    sockets.join(sender, receiver, "tcp://127.0.0.1:*")
+    if kinds[0] == "XPUB":
+        assert sender.recv() == b"\x01"
+    number = 0
+    for count in (3, 90, 600, 2500):
+        first = number
+
+        def read(first: int = first, count: int = count) -> None:
+            assert [receiver.recv()[:6] for _ in range(count)] == [b"%6d" % i for i in range(first, first + count)]
+
+        reading = Task(read)
+        for number in range(first, first + count):
+            sender.send(b"%6d" % number + b"f" * (number % 1200))
+        number += 1
+        reading.join()
