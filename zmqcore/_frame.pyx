@@ -326,14 +326,14 @@ cdef list take_messages(const batch_t *batch):
     cdef list found = PyList_New(batch.count)
     cdef const part_t *part = batch.parts.parts
     cdef uint32_t first = 0
-    cdef uint32_t i, at
+    cdef uint32_t i, _
     for i in range(batch.count):
         if batch.ends[i] == first + 1:
             message = PyBytes_FromStringAndSize(<const char *>part.at, part.size)
             part += 1
         else:
             message = []
-            for at in range(first, batch.ends[i]):
+            for _ in range(first, batch.ends[i]):
                 message.append(PyBytes_FromStringAndSize(<const char *>part.at, part.size))
                 part += 1
         first = batch.ends[i]
