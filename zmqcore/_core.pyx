@@ -19,7 +19,7 @@ from zmqcore._frame cimport SHARE_NONE, Frame, push_data, push_messages, take_me
 from zmqcore._message cimport batch_fini, batch_init, batch_t, msg_fini, msg_init, msg_t
 from zmqcore._monitor cimport EVENT_ALL
 from zmqcore._options cimport (
-    CURVE_KEY_Z85_BYTES, OPTION_CURVE_SERVER, OPTION_FD_KIND, OPTION_INT, OPTION_INT64, OPTION_KEY, OPTION_STRING, OPTION_UINT64,
+    CURVE_KEY_Z85_BYTES, OPTION_CURVE_SERVER, OPTION_FD_KIND, OPTION_INT, OPTION_INT64, OPTION_KEY, OPTION_STRING,
     OPTION_UNKNOWN, options_kind,
 )
 from zmqcore._pin cimport pins_look, pins_waiting
@@ -353,7 +353,6 @@ cdef class Socket:
         cdef int kind = options_kind(option)
         cdef int32_t number
         cdef int64_t number64
-        cdef uint64_t unumber64
         cdef const void *at = NULL
         cdef size_t size = 0
         cdef int rc
@@ -367,10 +366,6 @@ cdef class Socket:
             number64 = value
             at = &number64
             size = sizeof(number64)
-        elif kind == OPTION_UINT64:
-            unumber64 = value
-            at = &unumber64
-            size = sizeof(unumber64)
         elif isinstance(value, bytes):
             at = PyBytes_AS_STRING(value)
             size = PyBytes_GET_SIZE(value)
@@ -391,7 +386,7 @@ cdef class Socket:
         cdef int rc
         if kind == OPTION_INT or kind == OPTION_FD_KIND:
             size = sizeof(int32_t)
-        elif kind == OPTION_INT64 or kind == OPTION_UINT64:
+        elif kind == OPTION_INT64:
             size = sizeof(int64_t)
         elif kind == OPTION_KEY:
             size = CURVE_KEY_Z85_BYTES + 1
@@ -402,8 +397,6 @@ cdef class Socket:
             return (<int32_t *>buffer)[0]
         if kind == OPTION_INT64:
             return (<int64_t *>buffer)[0]
-        if kind == OPTION_UINT64:
-            return (<uint64_t *>buffer)[0]
         if (kind == OPTION_STRING or kind == OPTION_KEY) and size and buffer[size - 1] == 0:
             size -= 1
         return PyBytes_FromStringAndSize(buffer, size)

@@ -162,8 +162,7 @@ cdef int options_get(const options_t *self, int32_t option, void *at, size_t *si
 cdef enum option_kind:
     OPTION_UNKNOWN = 0
     OPTION_INT = 1              # int32
-    OPTION_INT64 = 2
-    OPTION_UINT64 = 3
+    OPTION_INT64 = 2            # also of the unsigned ones: pyzmq reads and takes them so
     OPTION_BYTES = 4
     OPTION_STRING = 5           # bytes that read back with a final NUL
     OPTION_FD_KIND = 6

@@ -505,8 +505,8 @@ cdef row_t *row_mode(int32_t option, const void *where, uint32_t types) noexcept
     return row
 
 
-cdef void row_int64(int32_t option, option_kind kind, const void *where, int64_t initial) noexcept nogil:
-    cdef row_t *row = row_new(option, kind, where, STORED_INT64)
+cdef void row_int64(int32_t option, const void *where, int64_t initial) noexcept nogil:
+    cdef row_t *row = row_new(option, OPTION_INT64, where, STORED_INT64)
     row.initial = initial
     row.set = set_int64
     row.get = get_int64
@@ -566,7 +566,7 @@ cdef void row_refused(int32_t option, option_kind kind) noexcept nogil:
 cdef void rows_fill_all_types() noexcept nogil:
     cdef options_t *at = &layout
     cdef row_t *row
-    row_int64(4, OPTION_UINT64, &at.affinity, 0)                                    # AFFINITY
+    row_int64(4, &at.affinity, 0)                                                   # AFFINITY
     row_blob(OPTION_ROUTING_ID, OPTION_BYTES, &at.routing_id, 1, NAME_BYTES_MAX)
     row_int(8, &at.rate_kbit, 1, INT32_MAX, 100)                                    # RATE
     row_int(9, &at.recovery_ivl_ms, 0, INT32_MAX, 10000)                            # RECOVERY_IVL
@@ -578,7 +578,7 @@ cdef void rows_fill_all_types() noexcept nogil:
     row_int(18, &at.reconnect_ivl_ms, -1, INT32_MAX, 100)                           # RECONNECT_IVL
     row_int(19, &at.transport.backlog, 0, INT32_MAX, 100)                           # BACKLOG
     row_int(21, &at.reconnect_ivl_max_ms, 0, INT32_MAX, 0)                          # RECONNECT_IVL_MAX
-    row_int64(22, OPTION_INT64, &at.maxmsgsize, -1)                                 # MAXMSGSIZE
+    row_int64(22, &at.maxmsgsize, -1)                                               # MAXMSGSIZE
     row_int(OPTION_SNDHWM, &at.sndhwm, 0, INT32_MAX, 1000)
     row_int(OPTION_RCVHWM, &at.rcvhwm, 0, INT32_MAX, 1000)
     row_int(25, &at.multicast_hops, 1, INT32_MAX, 1)                                # MULTICAST_HOPS
@@ -688,9 +688,9 @@ cdef void rows_fill_refused() noexcept nogil:
     row_refused(64, OPTION_STRING)                                                  # GSSAPI_SERVICE_PRINCIPAL
     row_refused(65, OPTION_INT)                                                     # GSSAPI_PLAINTEXT
     row_refused(70, OPTION_INT)                                                     # BLOCKY, the context's
-    row_refused(85, OPTION_UINT64)                                                  # VMCI_BUFFER_SIZE
-    row_refused(86, OPTION_UINT64)                                                  # VMCI_BUFFER_MIN_SIZE
-    row_refused(87, OPTION_UINT64)                                                  # VMCI_BUFFER_MAX_SIZE
+    row_refused(85, OPTION_INT64)                                                   # VMCI_BUFFER_SIZE
+    row_refused(86, OPTION_INT64)                                                   # VMCI_BUFFER_MIN_SIZE
+    row_refused(87, OPTION_INT64)                                                   # VMCI_BUFFER_MAX_SIZE
     row_refused(88, OPTION_INT)                                                     # VMCI_CONNECT_TIMEOUT
     row_refused(90, OPTION_INT)                                                     # GSSAPI_PRINCIPAL_NAMETYPE
     row_refused(91, OPTION_INT)                                                     # GSSAPI_SERVICE_PRINCIPAL_NAMETYPE

@@ -79,10 +79,10 @@ cdef int zap_answer(mechanism_t *self, const msg_t *msg) noexcept nogil:
     cdef const part_t *parts = msg.parts
     cdef uint32_t error = 0
     cdef uint32_t status
-    if msg.count == 0 or parts[0].size != 0:
-        error = ERROR_UNSPECIFIED
-    elif msg.count != REPLY_FRAMES:
+    if msg.count != REPLY_FRAMES:
         error = ERROR_MALFORMED_REPLY
+    elif parts[0].size != 0:
+        error = ERROR_UNSPECIFIED
     elif not part_is(&parts[REPLY_VERSION], "1.0"):
         error = ERROR_BAD_VERSION
     elif not part_is(&parts[REPLY_ID], "1"):

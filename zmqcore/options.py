@@ -5,12 +5,11 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-from .constants import OptionType, SocketOption, option_type
+from .constants import OptionType, option_type
 
 # Half-open ranges, by the C type of the option.
 _INT_RANGE = (-(1 << 31), 1 << 31)
 _INT64_RANGE = (-(1 << 63), 1 << 63)
-_AFFINITY_RANGE = (0, 1 << 64)
 
 
 def checked_int(value: Any, limits: tuple[int, int] = _INT_RANGE) -> int:
@@ -34,7 +33,7 @@ def checked_value(option: int, value: Any) -> int | bytes:
             raise TypeError(f"the option takes bytes, not {value!r}")
         return value
     if kind is OptionType.INT64:
-        return checked_int(value, _AFFINITY_RANGE if option == SocketOption.AFFINITY else _INT64_RANGE)
+        return checked_int(value, _INT64_RANGE)
     return checked_int(value)
 
 

@@ -29,7 +29,7 @@ class Row:
 
 
 ROWS = [
-    Row("AFFINITY", 0, (1, 3, 0)),
+    Row("AFFINITY", 0, (1, 3, -1, 0)),
     Row("BACKLOG", 100, (0, 1), (-1,)),
     Row("BINDTODEVICE", b"", (b"lo", b"x" * 16), (b"x" * 17,)),
     Row("CONFLATE", 0, (1, 0), (2, -1)),

@@ -104,6 +104,18 @@ def test_bad_reply(rig: Rig, fault: str) -> None:
         peer.expect_close()
 
 
+@pytest.mark.parametrize(("delimiter", "code"), [([], 0x20000001), ([b"x"], 0x20000000)])
+def test_a_reply_without_an_empty_delimiter(rig: Rig, delimiter: list[bytes], code: int) -> None:
+    handler = rig.socket("ROUTER")
+    handler.bind("inproc://zeromq.zap.01")
+    sock, peer, monitor = serving(rig)
+    asker, _, *request = handler.recv_multipart()
+    handler.send_multipart([asker, *delimiter, *reply(request)])
+    value, _ = monitor.wait_for(rig.zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL)
+    assert value == code, hex(value)
+    peer.expect_close()
+
+
 @pytest.mark.unlike_libzmq
 def test_a_handler_gives_no_routing_id(rig: Rig) -> None:
     """An Identity in the reply is metadata; routing uses the peer's own."""
