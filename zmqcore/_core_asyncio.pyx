@@ -9,7 +9,7 @@ from libc.stdint cimport int32_t
 from zmqcore._core cimport Socket
 from zmqcore._errno cimport check
 from zmqcore._frame cimport SHARE_NONE, Frame, push_data, push_parts, take_part, take_parts
-from zmqcore._limits cimport READY_RUN_MAX
+from zmqcore._limits cimport READY_RUN_BATCH, READY_RUN_MAX
 from zmqcore._message cimport msg_fini, msg_init, msg_label, msg_t
 from zmqcore._socket cimport SOCKET_SNDMORE, socket_sit, socket_stand, socket_t
 from zmqcore._socket_gather cimport socket_flush, socket_send_gathered
@@ -128,6 +128,16 @@ cdef inline Ready counted(object value):
 def ready(value):
     """ready(value) -> Ready with this value."""
     return ready_of(value)
+
+
+def tire(Py_ssize_t messages):
+    """tire(messages): a batch of so many messages was ready at once; with rest(), which counts as a call."""
+    zc_store(&ready_run, zc_load(&ready_run) + <int32_t>min(messages // READY_RUN_BATCH, READY_RUN_MAX))
+
+
+def rest():
+    """rest() -> Ready: to be awaited before a batch; gives the loop its turn when it is due."""
+    return counted(None)
 
 
 def flush(Socket socket not None):

@@ -108,5 +108,7 @@ cdef enum:
     # Awaited calls that were ready at once, before the event loop gets a turn: about a quarter of a millisecond.
     # A turn costs about as much as 30 such calls.
     READY_RUN_MAX = 512
+    # Messages of an awaited batch that take as long as one such call.
+    READY_RUN_BATCH = 16
     MAX_SOCKETS_DEFAULT = 1023
     SOCKET_LIMIT = 65535

@@ -30,7 +30,7 @@ from . import _core
 from . import context as _context
 from . import poller as _poller
 from . import socket as _socket
-from ._core_asyncio import Ready, ready, recv_ready, send_ready, sit, stand, timeout_of, unrecv
+from ._core_asyncio import Ready, ready, recv_ready, rest, send_ready, sit, stand, timeout_of, tire, unrecv
 from ._frame import Frame
 from .constants import Errno, Flag, PollEvent
 from .errors import Again, ZMQError
@@ -615,9 +615,11 @@ class Socket(_socket.Socket):
         # What is offered and cannot go yet was converted for nothing: so twice what went last time, not all the rest.
         most = _OFFERED_LEAST
         while True:
+            await rest()
             offered = kept[sent : sent + most]
             try:
                 went = _core.Socket.send_many(self, offered, flags | _DONTWAIT)
+                tire(went)
                 sent += went
                 most = max(_OFFERED_LEAST, 2 * went)
                 if sent == len(kept) or (went < len(offered) and flags & _DONTWAIT):
@@ -637,8 +639,11 @@ class Socket(_socket.Socket):
     ) -> list[Any]:
         """Waits for a message; takes it and what else is there, at most max_messages."""
         while True:
+            await rest()  # before: what has been taken cannot be cancelled
             try:
-                return _core.Socket.recv_many(self, max_messages, flags | _DONTWAIT)
+                messages = _core.Socket.recv_many(self, max_messages, flags | _DONTWAIT)
+                tire(len(messages))
+                return messages
             except Again:
                 if flags & _DONTWAIT or not await self.poll(timeout_of(self, False), PollEvent.POLLIN):
                     raise
