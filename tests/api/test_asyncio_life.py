@@ -257,15 +257,14 @@ def test_a_loop_that_is_held_up_does_not_hold_up_the_end(own: Async, run: Run) -
 def test_closed_in_a_thread_while_it_is_used(own: Async, run: Run) -> None:
     zmq = own.zmq
 
-    async def receive(socket: Any) -> int:
-        count = 0
+    async def receive(socket: Any, has_begun: asyncio.Event) -> None:
         while True:
             try:
                 await socket.recv()
             except zmq.ZMQError as error:
                 assert error.errno == zmq.ENOTSOCK
-                return count
-            count += 1
+                return
+            has_begun.set()
 
     async def send(socket: Any) -> None:
         while True:
@@ -276,11 +275,12 @@ def test_closed_in_a_thread_while_it_is_used(own: Async, run: Run) -> None:
         for _ in range(10):
             a, b = own.pair("PUSH", "PULL")
             sending = asyncio.ensure_future(send(a))
-            receiving = asyncio.ensure_future(receive(b))
-            await b.poll()
+            has_begun = asyncio.Event()
+            receiving = asyncio.ensure_future(receive(b, has_begun))
+            await has_begun.wait()
             closing = threading.Timer(0.002, b.close)
             closing.start()
-            assert await receiving >= 0
+            await receiving
             sending.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await sending
