@@ -17,6 +17,9 @@ WRITABLE = re.compile(r"([0-9a-f]+)-([0-9a-f]+) rw")
 # free() of glibc writes its links over the head of a block, so a copy that was not wiped is known by what follows.
 FREED_BYTES = 16
 
+# No memory of ours is that large; the shadow that a sanitizer keeps of it is.
+SHADOW_BYTES = 1 << 32
+
 pytestmark = [
     pytest.mark.unlike_libzmq,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc/PID/mem"),
@@ -90,10 +93,13 @@ def copies(pid: int, secret: bytes) -> int:
     tail = secret[FREED_BYTES:]
     assert len(tail) >= 8
     with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
-        for first, last in (match.groups() for match in map(WRITABLE.match, maps) if match):
-            memory.seek(int(first, 16))
+        for match in filter(None, map(WRITABLE.match, maps)):
+            first, last = (int(text, 16) for text in match.groups())
+            if last - first >= SHADOW_BYTES:
+                continue
+            memory.seek(first)
             try:
-                count += memory.read(int(last, 16) - int(first, 16)).count(tail)
+                count += memory.read(last - first).count(tail)
             except OSError:
                 continue
     return count

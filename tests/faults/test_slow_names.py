@@ -205,7 +205,8 @@ def replacement(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_slow_name_server_holds_nobody_up(replacement: Path, tmp_path: Path, name: str) -> None:
     environment = dict(
         os.environ,
-        LD_PRELOAD=str(replacement),
+        # Behind a sanitizer, which has to come first.
+        LD_PRELOAD=" ".join(filter(None, [os.environ.get("LD_PRELOAD"), str(replacement)])),
         ANSWER_FILE=str(tmp_path / "answer"),
         PYTHONPATH=os.pathsep.join([str(PROJECT), *filter(None, sys.path)]),
     )
