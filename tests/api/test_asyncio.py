@@ -670,30 +670,6 @@ def test_a_busy_receiver_lets_others_run(own: Async, run: Run) -> None:
     run(main())
 
 
-@pytest.mark.parametrize("most", [10, 1000])
-def test_busy_batches_let_others_run(own: Async, run: Run, most: int) -> None:
-    async def main() -> None:
-        a, b = own.pair(endpoint=inproc(), sndhwm=0, rcvhwm=0)
-        ticks = 0
-
-        async def tick() -> None:
-            nonlocal ticks
-            while True:
-                await asyncio.sleep(0)
-                ticks += 1
-
-        given = [b"x"] * 100_000
-        async with background(tick()):
-            assert await a.send_many(given) == len(given)
-            assert ticks >= 3
-            ticks = got = 0
-            while got < len(given):
-                got += len(await b.recv_many(most))
-            assert ticks >= 8
-
-    run(main())
-
-
 def test_an_idle_socket_uses_no_cpu(own: Async, run: Run) -> None:
     async def main() -> None:
         a, b = own.pair()
