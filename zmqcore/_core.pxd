@@ -35,7 +35,7 @@ cdef class Socket:
     cdef int endpoint_call(self, int (*call)(socket_t *, const char *, size_t) noexcept nogil, object addr) except -1
     cdef list push_shared(self, msg_t *msg, object data, bint track)
     cdef int send_msg(self, msg_t *msg, int flags, bint is_whole) except -1
-    cdef int recv_msg(self, msg_t *msg, int flags, bint is_whole, bint *more) except -1
+    cdef int recv_msg(self, msg_t *msg, int flags, bint is_whole, bint copy, bint *more) except -1
 
 # Of name to value; without a struct to read, to (unit, meaning).
 cdef dict stats_dict(const stat_t *stat, const char *at)
@@ -49,7 +49,7 @@ cdef socket_t *socket_of(Socket socket) noexcept
 # A message out, or in, or a wait for several sockets, with the GIL let go of where it takes time. Not negative; negative errno;
 # raises what a signal handler raises.
 cdef int message_out(socket_t *socket, msg_t *msg, int flags, bint is_whole) except? -1
-cdef int message_in(socket_t *socket, msg_t *msg, int flags, bint is_whole, bint *more) except? -1
+cdef int message_in(socket_t *socket, msg_t *msg, int flags, bint is_whole, bint copy, bint *more) except? -1
 cdef int poll_table(poll_item_t *table, int count, long long timeout_ms) except? -1
 
 # The short way of a small message: out, whether data has gone that way; in, bytes, or None when it has to come the other way.

@@ -22,15 +22,15 @@ from zmqcore._options cimport (
     CURVE_KEY_Z85_BYTES, OPTION_CURVE_SERVER, OPTION_FD_KIND, OPTION_INT, OPTION_INT64, OPTION_KEY, OPTION_STRING,
     OPTION_UNKNOWN, options_kind,
 )
-from zmqcore._pin cimport pins_look, pins_waiting
+from zmqcore._pin cimport pin_buffer, pins_look, pins_waiting
 from zmqcore._poll cimport poll_item_t, poll_wait
 from zmqcore._socket cimport (
     SOCKET_SNDMORE, socket_bind, socket_close, socket_connect, socket_disconnect, socket_get, socket_new, socket_set,
     socket_stand, socket_t, socket_unbind, socket_unref,
 )
 from zmqcore._socket_messages cimport (
-    socket_attend, socket_due, socket_recv, socket_recv_many, socket_recv_quick, socket_send, socket_send_many,
-    socket_send_quick,
+    socket_attend, socket_due, socket_lend, socket_recv, socket_recv_many, socket_recv_quick, socket_send,
+    socket_send_many, socket_send_quick,
 )
 from zmqcore._socket_monitor cimport socket_monitor
 from zmqcore._stats cimport peer_stats_t, peer_stats_table, socket_stats, stat_t
@@ -188,9 +188,20 @@ cdef int message_out(socket_t *socket, msg_t *msg, int flags, bint is_whole) exc
         PyErr_CheckSignals()
 
 
-cdef int message_in(socket_t *socket, msg_t *msg, int flags, bint is_whole, bint *more) except? -1:
+cdef int lend_bytes(socket_t *socket) except -1:
+    # Whoever receives `bytes` may get long ones without a copy. Only what has come before is expected to come again, so that nobody
+    # is made to take memory by what a peer announces.
+    cdef int32_t size = zc_load(&socket.host.wanted_bytes)
+    if size:
+        socket_lend(socket, pin_buffer(PyBytes_FromStringAndSize(NULL, size), None))
+    return 0
+
+
+cdef int message_in(socket_t *socket, msg_t *msg, int flags, bint is_whole, bint copy, bint *more) except? -1:
     cdef uint64_t due_us
     cdef int rc = socket_recv_quick(socket, msg, is_whole, more)
+    if copy:
+        lend_bytes(socket)
     if rc >= 0:
         if rc:
             with nogil:
@@ -443,8 +454,8 @@ cdef class Socket:
     cdef int send_msg(self, msg_t *msg, int flags, bint is_whole) except -1:
         return check(message_out(self._socket, msg, flags, is_whole))
 
-    cdef int recv_msg(self, msg_t *msg, int flags, bint is_whole, bint *more) except -1:
-        return check(message_in(self._socket, msg, flags, is_whole, more))
+    cdef int recv_msg(self, msg_t *msg, int flags, bint is_whole, bint copy, bint *more) except -1:
+        return check(message_in(self._socket, msg, flags, is_whole, copy, more))
 
     cdef list push_shared(self, msg_t *msg, object data, bint track):
         # With copy=False: what is set when the engine has let go of data; [] when it has; None when it has not and nobody asks.
@@ -503,7 +514,7 @@ cdef class Socket:
         bits = int_flags(flags)
         msg_init(&msg)
         try:
-            self.recv_msg(&msg, bits, False, &more)
+            self.recv_msg(&msg, bits, False, copy, &more)
             return take_part(&msg, 0, copy, more)
         finally:
             msg_fini(&msg)
@@ -530,7 +541,7 @@ cdef class Socket:
                 raise ValueError(f"nbytes={nbytes} is more than the buffer's {room} bytes")
             if nbytes:
                 room = nbytes
-            self.recv_msg(&msg, bits, False, &more)
+            self.recv_msg(&msg, bits, False, False, &more)
             if msg.parts[0].size < room:
                 room = msg.parts[0].size
             if room:
@@ -583,7 +594,7 @@ cdef class Socket:
         self.open_socket()
         msg_init(&msg)
         try:
-            self.recv_msg(&msg, bits, True, &more)
+            self.recv_msg(&msg, bits, True, copy, &more)
             return take_parts(&msg, copy)
         finally:
             msg_fini(&msg)
@@ -642,6 +653,7 @@ cdef class Socket:
         pins_look(released)
         batch_init(&batch)
         try:
+            lend_bytes(socket)
             due_us = socket_due(socket, False, bits)
             while True:
                 with nogil:

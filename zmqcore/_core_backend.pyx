@@ -574,7 +574,7 @@ cdef class Socket:
                 return found
         msg_init(&msg)
         try:
-            right(message_in(socket, &msg, flags, False, &more))
+            right(message_in(socket, &msg, flags, False, copy, &more))
             if copy:
                 return take_part(&msg, 0, True, more)
             return frame_of(&msg, 0, more, track)

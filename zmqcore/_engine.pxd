@@ -59,6 +59,9 @@ cdef struct host_t:
     engine_t *dead
     monitor_t monitor           # what happens to the connections
     uint32_t shakes_left        # of HANDSHAKES_A_TURN, in this turn
+    store_t *lent               # where the body of the next long frame may be read (host_lend); owned; NULL none
+    int32_t body_bytes          # how long such bodies have been lately
+    int32_t wanted_bytes        # atomic: so much may be lent; 0: there were no such bodies, or lent is as it should be
     uint32_t turns              # dispatches and system calls under way: the dead are kept
     uint64_t random             # state of host_random
     uint64_t last_serial

@@ -2,6 +2,7 @@
 # Lock: host_t.lock, the socket's. UNLOCKS: lets go of it in between.
 from libc.stdint cimport uint32_t
 from zmqcore._engine cimport host_ops_t, host_t
+from zmqcore._message cimport store_t
 from zmqcore._options cimport options_t
 from zmqcore._reactor cimport mailbox_t, ready_t
 from zmqcore._terms cimport terms_t
@@ -25,6 +26,12 @@ cdef void host_attend(host_t *self) noexcept nogil
 cdef void host_wake(host_t *self) noexcept nogil
 # Frees the dead when nobody can point to them.
 cdef void host_bury(host_t *self) noexcept nogil
+
+# Lends memory for the body of the next long frame, instead of what was lent before. Takes the count on store over. What is to be
+# let go of instead (NULL: nothing): what was lent, or store when LENT_BYTES_MAX is reached.
+cdef store_t *host_lend(host_t *self, store_t *store) noexcept nogil
+# What is lent, for a body of size bytes; the caller's from now on. NULL: none that would do, and then one is wanted.
+cdef store_t *host_borrow(host_t *self, size_t size) noexcept nogil
 
 cdef inline bint host_needs_attention(const host_t *self) noexcept nogil:
     return self.attention != NULL or self.sleeper != NULL

@@ -1,15 +1,16 @@
 # zmqcore/_engine_host.pyx -- see the door.
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint32_t, uint64_t
 from zmqcore._engine cimport engine_attend, engine_free, engine_t
-from zmqcore._limits cimport HANDSHAKES_A_TURN
+from zmqcore._limits cimport HANDSHAKES_A_TURN, LENT_BYTES_MAX
+from zmqcore._message cimport store_unref
 from zmqcore._monitor cimport monitor_fini
 from zmqcore._reactor cimport (
     REACTOR_IN, mailbox_heard, mailbox_new, mailbox_open, mailbox_unref, mailbox_wake, poller_close, poller_open,
     poller_watch, timers_fini, timers_init, timers_run,
 )
 from zmqcore._sys cimport (
-    ENOMEM, memset, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock, zc_check,
-    zc_now_us,
+    ENOMEM, memset, pthread_atfork, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock, zc_add,
+    zc_check, zc_now_us, zc_store,
 )
 from zmqcore._terms cimport terms_new, terms_ref, terms_unref
 
@@ -37,6 +38,9 @@ cdef void host_fini(host_t *self) noexcept nogil:
     zc_check(self.turns == 0)
     host_bury(self)
     host_forget_terms(self)
+    if self.lent != NULL:
+        zc_add(&lent_bytes, -<int32_t>self.lent.size)
+        store_unref(self.lent)
     monitor_fini(&self.monitor)
     timers_fini(&self.timers)
     poller_close(&self.poller)
@@ -86,6 +90,46 @@ cdef uint32_t host_random(host_t *self) noexcept nogil:
     self.random ^= self.random << 25
     self.random ^= self.random >> 27
     return <uint32_t>((self.random * <uint64_t>2685821657736338717) >> 32)
+
+
+cdef int32_t lent_bytes = 0     # atomic: to all sockets
+
+
+cdef void on_fork() noexcept nogil:
+    # The parent's sockets are left alone here.
+    global lent_bytes
+    lent_bytes = 0
+
+
+pthread_atfork(NULL, NULL, on_fork)
+
+
+cdef store_t *host_lend(host_t *self, store_t *store) noexcept nogil:
+    cdef store_t *before = self.lent
+    cdef int32_t size = <int32_t>store.size
+    zc_store(&self.wanted_bytes, 0)
+    if zc_add(&lent_bytes, size) > LENT_BYTES_MAX:
+        zc_add(&lent_bytes, -size)
+        return store
+    if before != NULL:
+        zc_add(&lent_bytes, -<int32_t>before.size)
+    self.lent = store
+    return before
+
+
+cdef store_t *host_borrow(host_t *self, size_t size) noexcept nogil:
+    cdef store_t *store = self.lent
+    # Longer memory will be cut, so what is wanted comes down slowly.
+    self.body_bytes -= self.body_bytes // 8
+    if size > <size_t>self.body_bytes:
+        self.body_bytes = size
+    if store != NULL and not size <= store.size <= 2 * size:
+        store = NULL
+    if store != NULL:
+        self.lent = NULL
+        zc_add(&lent_bytes, -<int32_t>store.size)
+    zc_store(&self.wanted_bytes, self.body_bytes)
+    return store
 
 
 cdef void host_dispatch(host_t *self, ready_t *ready, int count) noexcept nogil:

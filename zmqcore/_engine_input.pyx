@@ -13,19 +13,21 @@ from zmqcore._engine cimport (
     END_FAILED, END_LOST, ENGINE_ACTIVE, ENGINE_HANDSHAKE, engine_attention, engine_event, engine_lose, engine_stop,
     engine_stopped, host_t,
 )
+from zmqcore._engine_host cimport host_borrow
 from zmqcore._engine_metadata cimport engine_metadata_begin
 from zmqcore._engine_zap cimport engine_zap_ask
 from zmqcore._handshake cimport (
     HANDSHAKE_ASKS, HANDSHAKE_DONE, HANDSHAKE_FAILED, HANDSHAKE_MORE, handshake_drop_rest, handshake_is_costly,
     handshake_output, handshake_reserve, handshake_rest, handshake_said, handshake_step, handshake_verdict,
 )
-from zmqcore._limits cimport FRAME_BYTES_MAX, PONGS_MAX
+from zmqcore._limits cimport FRAME_BYTES_AT_ONCE, FRAME_BYTES_MAX, PONGS_MAX
 from zmqcore._mechanism cimport curve_keys_t
+from zmqcore._message cimport store_t, store_unref
 from zmqcore._monitor cimport EVENT_HANDSHAKE_FAILED_PROTOCOL, EVENT_HANDSHAKE_SUCCEEDED
 from zmqcore._options cimport SECURITY_CURVE, options_t
 from zmqcore._pipe cimport (
-    pipe_append_bytes, pipe_append_frame, pipe_drop, pipe_filled, pipe_mark_command, pipe_mark_frame, pipe_reserve, pipe_start_in,
-    pipe_start_queue, pipe_t, pipe_undecoded,
+    pipe_append_bytes, pipe_append_frame, pipe_body_due, pipe_drop, pipe_filled, pipe_mark_apart, pipe_mark_command,
+    pipe_mark_frame, pipe_reserve, pipe_set_apart, pipe_start_in, pipe_start_queue, pipe_t, pipe_undecoded,
 )
 from zmqcore._raw cimport raw_filled, raw_notify, raw_reserve
 from zmqcore._reactor cimport timers_cancel, timers_set
@@ -48,6 +50,17 @@ cdef void engine_init_input(engine_t *self) noexcept nogil:
 
 # --- reading ------------------------------------------------------------------------------------------------------------------
 
+cdef void place_body(host_t *host, pipe_t *pipe) noexcept nogil:
+    # A long body goes to where whoever receives it wants to have it, if he has told.
+    cdef size_t size = pipe_body_due(pipe)
+    cdef store_t *store
+    if not 0 < size < FRAME_BYTES_AT_ONCE:
+        return
+    store = host_borrow(host, size)
+    if store != NULL and pipe_set_apart(pipe, store) != 0:
+        store_unref(store)
+
+
 cdef int reserve_input(engine_t *self, uint8_t **at, size_t *room) noexcept nogil:
     # Room for the next bytes, in the one who reads them. 0; -ENOMEM.
     if self.state != ENGINE_ACTIVE:
@@ -56,6 +69,7 @@ cdef int reserve_input(engine_t *self, uint8_t **at, size_t *room) noexcept nogi
         return raw_reserve(&self.inbound, at, room)
     if self.version == ZMTP_VERSION_1:
         return v1_reserve(&self.v1, at, room)
+    place_body(self.host, &self.inbound)
     return pipe_reserve(&self.inbound, 0, at, room)
 
 
@@ -256,6 +270,11 @@ cdef void decode(engine_t *self) noexcept nogil:
         if pipe.hwm_msgs and pipe.msgs >= pipe.hwm_msgs:
             stall(self)
             break
+        if pipe.is_apart:
+            if not pipe_mark_apart(pipe):
+                break
+            self.has_input_since_ping = self.has_input_since_ttl = True
+            continue
         at = pipe_undecoded(pipe, &avail)
         used = zmtp_head_read(at, avail, &flags, &size)
         if used == 0:

@@ -15,7 +15,7 @@ from zmqcore._message cimport (
     store_ref, store_t, store_unref,
 )
 from zmqcore._metadata cimport metadata_find
-from zmqcore._pin cimport pin_buffer
+from zmqcore._pin cimport pin_buffer, pin_bytes
 from zmqcore._sys cimport EINVAL, memcpy, zc_load
 from zmqcore._zmtp cimport slice_t
 
@@ -273,10 +273,17 @@ cdef int push_parts(msg_t *msg, object parts, bint is_kept) except -1:
     return 0
 
 
+cdef object bytes_of(const part_t *part):
+    cdef object found = None
+    if part.size >= PIN_BYTES and part.store != NULL:
+        found = pin_bytes(part.store, part.at, part.size)
+    return PyBytes_FromStringAndSize(<const char *>part.at, part.size) if found is None else found
+
+
 cdef object take_part(msg_t *msg, uint32_t i, bint copy, bint more):
     cdef Frame frame
     if copy:
-        return PyBytes_FromStringAndSize(<const char *>msg.parts[i].at, msg.parts[i].size)
+        return bytes_of(&msg.parts[i])
     frame = Frame.__new__(Frame)
     frame_receive(frame, msg, i, more)
     return frame
@@ -329,12 +336,12 @@ cdef list take_messages(const batch_t *batch):
     cdef uint32_t i, _
     for i in range(batch.count):
         if batch.ends[i] == first + 1:
-            message = PyBytes_FromStringAndSize(<const char *>part.at, part.size)
+            message = bytes_of(part)
             part += 1
         else:
             message = []
             for _ in range(first, batch.ends[i]):
-                message.append(PyBytes_FromStringAndSize(<const char *>part.at, part.size))
+                message.append(bytes_of(part))
                 part += 1
         first = batch.ends[i]
         Py_INCREF(message)

@@ -25,6 +25,8 @@ cdef enum:
     SPARE_BODIES_MAX = 16
     SPARE_BODY_BYTES_MAX = 4194560
     SPARE_BODIES_BYTES_MAX = 20972800
+    # Memory that is lent for the next long body of each socket (socket_lend), in the whole process; beyond that a socket gets none.
+    LENT_BYTES_MAX = 67108864
     # One writev: buffers and bytes taken at once. More bytes than a kernel socket buffer holds gain nothing.
     GATHER_BUFFERS_MAX = 64
     GATHER_BYTES_MAX = 1048576

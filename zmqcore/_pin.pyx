@@ -1,8 +1,9 @@
 # zmqcore/_pin.pyx -- see the door.
 from cpython.buffer cimport PyBUF_CONTIG_RO, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE, _PyBytes_Resize
 from cpython.exc cimport PyErr_CheckSignals
-from cpython.ref cimport Py_INCREF, Py_XDECREF, PyObject
-from libc.stdint cimport int32_t, uint64_t
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF, PyObject
+from libc.stdint cimport int32_t, uint8_t, uint64_t
 from zmqcore._message cimport store_t, store_wrap
 from zmqcore._sys cimport (
     calloc, free, pthread_atfork, pthread_cond_broadcast, pthread_cond_t, pthread_mutex_init, pthread_mutex_lock,
@@ -10,11 +11,13 @@ from zmqcore._sys cimport (
 )
 
 import atexit
+import sys
 
 ctypedef int (*pending_fn)(void *) noexcept
 
 cdef extern from "Python.h":
     int Py_AddPendingCall(pending_fn call, void *arg) nogil
+    Py_ssize_t Py_REFCNT(object data)
 
 cdef enum:
     SIGNALS_US = 50000
@@ -31,6 +34,9 @@ cdef struct pins_t:
     int32_t waiting             # atomic: whether first is there
     int waiters
     pending_fn call             # NULL when the interpreter ends: no more pending calls
+
+# Without the GIL only the thread that has made them may cut bytes.
+cdef bint may_cut = "t" not in sys.abiflags
 
 cdef pins_t pins
 pthread_mutex_init(&pins.lock, NULL)
@@ -128,6 +134,44 @@ cdef store_t *pin_buffer(object data, object event) except NULL:
         unpin(pin)
         raise MemoryError()
     return store
+
+
+cdef void release_nothing(void *arg) noexcept nogil:
+    pass
+
+
+cdef object cut_bytes(PyObject *data, size_t size):
+    # Takes over the count on data, which is the only one.
+    cdef object found
+    _PyBytes_Resize(&data, size)
+    found = <object>data
+    Py_DECREF(found)
+    return found
+
+
+cdef object pin_bytes(store_t *store, const uint8_t *at, size_t size):
+    cdef pin_t *pin = <pin_t *>store.arg
+    cdef bint is_last = zc_load(&store.refs) == 1
+    cdef object found
+    cdef PyObject *whole
+    if store.release != on_release:
+        return None
+    found = <object>pin.view.obj
+    if not PyBytes_CheckExact(found) or at != <const uint8_t *>PyBytes_AS_STRING(found):
+        return None
+    if size != <size_t>PyBytes_GET_SIZE(found) and not (is_last and may_cut and Py_REFCNT(found) == 2):
+        return None
+    if not is_last:
+        return found
+    # What holds the store is the caller's, and lets go of nothing but the store.
+    store.release = release_nothing
+    unpin(pin)
+    if size == <size_t>PyBytes_GET_SIZE(found):
+        return found
+    whole = <PyObject *>found
+    Py_INCREF(found)
+    found = None
+    return cut_bytes(whole, size)
 
 
 def wait_for_release(double seconds):

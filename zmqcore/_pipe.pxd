@@ -13,10 +13,10 @@
 #   P4  a frame lies whole in one chunk, or its header ends a chunk and its body is the next one (is_body)
 #   P5  while is_reserved the tail chunk is neither freed nor rewound: somebody reads into it without the lock
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from zmqcore._limits cimport LARGE_BODY_BYTES
+from zmqcore._limits cimport CHUNK_BYTES_MAX, LARGE_BODY_BYTES
 from zmqcore._message cimport msg_t, part_t, store_t
 from zmqcore._sys cimport iovec, memcpy
-from zmqcore._zmtp cimport ZMTP_HEAD_BYTES_MAX, ZMTP_LONG, ZMTP_MORE, zmtp_head_read, zmtp_head_write
+from zmqcore._zmtp cimport ZMTP_COMMAND, ZMTP_HEAD_BYTES_MAX, ZMTP_LONG, ZMTP_MORE, zmtp_head_read, zmtp_head_write
 
 # --- the queue -----------------------------------------------------------------------------------------------------------
 
@@ -55,6 +55,8 @@ cdef struct pipe_t:
     # in: decoding (the mark lies in the tail)
     size_t mark_off             # frames before it are decoded
     size_t need_bytes           # whole size of the frame at the mark, once its header is here; 0 not known
+    bint is_apart               # the body at the mark has the tail for itself; its header ends the chunk before
+    uint8_t apart_flags         # of that header
     bint in_message             # a frame with MORE was decoded, its last is still to come
     uint32_t open_frames        # frames and body bytes of that message so far
     uint64_t open_payload
@@ -135,6 +137,16 @@ cdef void pipe_start_queue(pipe_t *self) noexcept nogil
 # whatever length was announced (FRAME_BYTES_AT_ONCE). Sets is_reserved: pipe_filled ends it.
 cdef int pipe_reserve(pipe_t *self, size_t want, uint8_t **at, size_t *room) noexcept nogil
 cdef void pipe_filled(pipe_t *self, size_t size) noexcept nogil
+# in: how long the body at the mark is, when its frame is long, no command, and is about to get a chunk of its own: then
+# pipe_set_apart may say where the body is to be read. 0: there is none such.
+cdef inline size_t pipe_body_due(const pipe_t *self) noexcept nogil:
+    if self.need_bytes <= CHUNK_BYTES_MAX or self.is_apart or self.need_bytes <= self.tail.size - self.mark_off:
+        return 0
+    return 0 if self.tail.data[self.mark_off] & ZMTP_COMMAND else self.need_bytes - ZMTP_HEAD_BYTES_MAX
+# in: it is read into store, which has room for it and whose count is taken over. 0; -ENOMEM (not taken).
+cdef int pipe_set_apart(pipe_t *self, store_t *store) noexcept nogil
+# in: such a body is at the mark (pipe.is_apart): decodes its frame once it is whole. Whether it was.
+cdef bint pipe_mark_apart(pipe_t *self) noexcept nogil
 # in: the undecoded bytes, which begin with the frame at the mark.
 cdef inline uint8_t *pipe_undecoded(const pipe_t *self, size_t *avail) noexcept nogil:
     if self.tail == NULL:
@@ -142,10 +154,9 @@ cdef inline uint8_t *pipe_undecoded(const pipe_t *self, size_t *avail) noexcept 
         return NULL
     avail[0] = self.tail.write_off - self.mark_off
     return self.tail.data + self.mark_off
-# in: the frame at the mark (size bytes with its header) is decoded. is_end: it ends a message.
-cdef inline void pipe_mark_frame(pipe_t *self, size_t size, bint is_end) noexcept nogil:
+# in: size bytes at the mark, with the rest of a frame of which body_bytes are the body, are decoded.
+cdef inline void pipe_mark_bytes(pipe_t *self, size_t size, size_t body_bytes, bint is_end) noexcept nogil:
     cdef chunk_t *tail = self.tail
-    cdef size_t body_bytes = size - (ZMTP_HEAD_BYTES_MAX if tail.data[self.mark_off] & ZMTP_LONG else 2)
     self.mark_off += size
     self.need_bytes = 0
     self.in_message = not is_end
@@ -163,6 +174,10 @@ cdef inline void pipe_mark_frame(pipe_t *self, size_t size, bint is_end) noexcep
         self.commit_off = self.mark_off
         self.open_frames = 0
         self.open_payload = 0
+# in: the frame at the mark (size bytes with its header) is decoded. is_end: it ends a message.
+cdef inline void pipe_mark_frame(pipe_t *self, size_t size, bint is_end) noexcept nogil:
+    cdef size_t head_bytes = ZMTP_HEAD_BYTES_MAX if self.tail.data[self.mark_off] & ZMTP_LONG else 2
+    pipe_mark_bytes(self, size, size - head_bytes, is_end)
 # in: the same for a command; it will be skipped by the reader.
 cdef void pipe_mark_command(pipe_t *self, size_t size) noexcept nogil
 # in: the connection is gone; drops undecoded bytes and the frames of an incomplete message.

@@ -55,6 +55,7 @@ cdef int chunk_resize(chunk_t *self, size_t size, size_t keep_off) noexcept nogi
     self.store = store
     self.data = store.data
     self.size = size
+    self.is_body = False
     chunk_rewind(self)
     self.write_off = kept
     return 0
@@ -87,7 +88,7 @@ cdef void pipe_init(pipe_t *self, uint32_t hwm_msgs) noexcept nogil:
     self.head = self.tail = self.commit = NULL
     self.msgs = self.bytes = 0
     self.hwm_msgs = hwm_msgs
-    self.is_full = self.keep_commands = self.is_reserved = self.is_begun = self.in_message = False
+    self.is_full = self.keep_commands = self.is_reserved = self.is_begun = self.is_apart = self.in_message = False
     self.chunk_bytes = CHUNK_BYTES_MIN
     self.mark_off = self.need_bytes = self.commit_off = 0
     self.open_frames = 0
@@ -104,7 +105,7 @@ cdef void pipe_clear(pipe_t *self) noexcept nogil:
     chunk_free_all(self.head)
     self.head = self.tail = self.commit = NULL
     self.msgs = self.bytes = 0
-    self.is_begun = self.in_message = False
+    self.is_begun = self.is_apart = self.in_message = False
     self.mark_off = self.need_bytes = self.commit_off = 0
     self.open_frames = 0
     self.open_payload = 0
@@ -483,7 +484,7 @@ cdef void pipe_start_queue(pipe_t *self) noexcept nogil:
 
 cdef inline bint pipe_is_long(const pipe_t *self) noexcept nogil:
     # Whether the frame at the mark gets a chunk of its own.
-    return self.need_bytes > CHUNK_BYTES_MAX
+    return self.need_bytes > CHUNK_BYTES_MAX or self.is_apart
 
 
 cdef bint pipe_tail_will_do(const pipe_t *self, size_t want) noexcept nogil:
@@ -524,6 +525,44 @@ cdef int pipe_grow_tail(pipe_t *self, size_t size) noexcept nogil:
     return 0
 
 
+cdef inline void pipe_expect_long(pipe_t *self) noexcept nogil:
+    # Where one long frame is, there may be more, and what is read behind a header has to be copied. A quarter: the read that
+    # brought the header has usually filled its chunk, and so doubled the next.
+    self.chunk_bytes = self.chunk_bytes // 4 if self.chunk_bytes > 4 * CHUNK_BYTES_MIN else CHUNK_BYTES_MIN
+
+
+cdef int pipe_set_apart(pipe_t *self, store_t *store) noexcept nogil:
+    cdef chunk_t *tail = self.tail
+    cdef size_t body_off = self.mark_off + ZMTP_HEAD_BYTES_MAX
+    cdef size_t pending = tail.write_off - body_off
+    cdef chunk_t *body
+    store_ref(store)
+    body = chunk_new(store, store.data, self.need_bytes - ZMTP_HEAD_BYTES_MAX)
+    if body == NULL:
+        return -ENOMEM
+    store_unref(store)              # the caller's count
+    memcpy(body.data, tail.data + body_off, pending)
+    body.write_off = pending
+    body.is_body = body.has_skips = True
+    self.apart_flags = tail.data[self.mark_off]
+    tail.write_off = body_off
+    pipe_link(self, body)
+    self.mark_off = 0
+    self.need_bytes = body.size
+    self.is_apart = True
+    pipe_expect_long(self)
+    return 0
+
+
+cdef bint pipe_mark_apart(pipe_t *self) noexcept nogil:
+    cdef chunk_t *tail = self.tail
+    if tail.write_off < tail.size:
+        return False
+    self.is_apart = False
+    pipe_mark_bytes(self, tail.size, tail.size, not self.apart_flags & ZMTP_MORE)
+    return True
+
+
 cdef int pipe_reserve(pipe_t *self, size_t want, uint8_t **at, size_t *room) noexcept nogil:
     cdef chunk_t *tail = self.tail
     cdef size_t size, pending
@@ -540,7 +579,7 @@ cdef int pipe_reserve(pipe_t *self, size_t want, uint8_t **at, size_t *room) noe
         self.commit_off = 0
     elif not pipe_tail_will_do(self, want):
         pending = tail.write_off - self.mark_off
-        if (tail == self.head and tail.read_off == self.mark_off and self.need_bytes <= tail.size
+        if (tail == self.head and tail.read_off == self.mark_off and not tail.is_body and self.need_bytes <= tail.size
                 and tail.size - pending >= want // 4 and zc_load(&tail.store.refs) == 1):
             # Nobody looks at what is before the mark: move the rest to the front.
             memmove(tail.data, tail.data + self.mark_off, pending)
@@ -559,9 +598,7 @@ cdef int pipe_reserve(pipe_t *self, size_t want, uint8_t **at, size_t *room) noe
                 return rc
             tail = self.tail
             if pipe_is_long(self):
-                # Where one long frame is, there may be more, and what is read behind a header has to be copied. A quarter:
-                # the read that brought the header has usually filled its chunk, and so doubled the next.
-                self.chunk_bytes = self.chunk_bytes // 4 if self.chunk_bytes > 4 * CHUNK_BYTES_MIN else CHUNK_BYTES_MIN
+                pipe_expect_long(self)
     at[0] = tail.data + tail.write_off
     room[0] = tail.size - tail.write_off
     self.is_reserved = True
@@ -611,7 +648,7 @@ cdef void pipe_skip_to_commit(pipe_t *self) noexcept nogil:
 cdef void pipe_drop_incomplete(pipe_t *self) noexcept nogil:
     cdef chunk_t *chunk
     zc_check(not self.is_reserved)
-    self.in_message = False
+    self.is_apart = self.in_message = False
     self.need_bytes = 0
     self.open_frames = 0
     self.open_payload = 0

@@ -4,7 +4,7 @@
 # Memory: the caller's msg_t; what is sent has left it, what is received counts its stores.
 # Errors: negative errno of zmq.h; -EINTR means: run the signal handlers and call again with the same deadline.
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from zmqcore._message cimport batch_t, msg_t
+from zmqcore._message cimport batch_t, msg_t, store_t
 from zmqcore._socket cimport socket_t
 
 # When a call that begins now must end: from the flags and SNDTIMEO or RCVTIMEO. 0: never; 1: it must not wait.
@@ -21,6 +21,10 @@ cdef int socket_recv(socket_t *self, msg_t *msg, bint is_whole, bint *has_more, 
 cdef int socket_send_many(socket_t *self, batch_t *batch, uint32_t *sent, uint64_t due_us) noexcept nogil
 # Takes what is there, at most `most` whole messages, behind those in batch; waits for the first. The contract of socket_recv.
 cdef int socket_recv_many(socket_t *self, batch_t *batch, uint32_t most, uint64_t due_us) noexcept nogil
+
+# Lends memory for the next long body, which is then read there; takes the count over. For as much as host.wanted_bytes says, when
+# that is not 0, and who receives wants what the memory is part of (pin_bytes).
+cdef void socket_lend(socket_t *self, store_t *store) noexcept nogil
 
 # The same without waiting and without a system call, for a caller who holds the GIL and would rather not let go of it: a whole
 # message out, or a part (or whole message) in. 0 done; 1 done, and socket_attend has to follow (without the GIL);

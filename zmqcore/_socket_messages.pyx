@@ -1,7 +1,7 @@
 # zmqcore/_socket_messages.pyx -- see the door.
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from zmqcore._engine cimport engine_t
-from zmqcore._engine_host cimport host_attend, host_needs_attention
+from zmqcore._engine_host cimport host_attend, host_lend, host_needs_attention
 from zmqcore._engine_run cimport engine_consume_run, engine_peek_run
 from zmqcore._limits cimport (
     FLOOD_GAP_US, FLOOD_NAP_US, FLOOD_PAUSE_US, FLOOD_SENDS, FLOOD_SENDS_KEPT, FLOOD_WRITE_BYTES,
@@ -10,6 +10,7 @@ from zmqcore._limits cimport (
 from zmqcore._message cimport (
     batch_add, batch_add_body, batch_body_room, batch_first, batch_peek, batch_push, batch_reserve, batch_t, batch_took,
     msg_clear, msg_fini, msg_init, msg_label, msg_move, msg_push, msg_t, part_t, store_ref,
+    store_t, store_unref,
 )
 from zmqcore._pattern cimport fair_rotate, pattern_t
 from zmqcore._pipe cimport raw_t, run_advance, run_first, run_t
@@ -20,7 +21,8 @@ from zmqcore._socket cimport (
 )
 from zmqcore._socket_bell cimport bell_told, bell_used
 from zmqcore._sys cimport (
-    EAGAIN, EFSM, EINTR, ENOMEM, ENOTSUP, pthread_mutex_lock, pthread_mutex_trylock, zc_load, zc_now_us,
+    EAGAIN, EFSM, EINTR, ENOMEM, ENOTSUP, pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_unlock, zc_load,
+    zc_now_us,
 )
 
 
@@ -438,6 +440,14 @@ cdef int socket_recv(socket_t *self, msg_t *msg, bint is_whole, bint *has_more, 
         rc = hand_out(self, msg, is_whole, has_more)
     socket_leave(self)
     return rc
+
+
+cdef void socket_lend(socket_t *self, store_t *store) noexcept nogil:
+    pthread_mutex_lock(&self.host.lock)
+    store = host_lend(&self.host, store)
+    pthread_mutex_unlock(&self.host.lock)
+    if store != NULL:
+        store_unref(store)
 
 
 cdef int socket_recv_many(socket_t *self, batch_t *batch, uint32_t most, uint64_t due_us) noexcept nogil:

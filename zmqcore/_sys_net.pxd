@@ -187,6 +187,13 @@ cdef extern from * nogil:
         return 16;
     }
 
+    /* Whether what is sent there stays in the machine. */
+    static inline int net_address_is_loopback(const net_address_t *self) {
+        uint8_t ip[16];
+        size_t size = net_address_ip(self, ip);
+        return size == 4 ? ip[0] == 127 : size == 16 && IN6_IS_ADDR_LOOPBACK(&self->at.v6.sin6_addr);
+    }
+
     static inline unsigned net_zone_index(const char *name) { return if_nametoindex(name); }
 
     /* --- sockets --------------------------------------------------------------------------------------------- */
@@ -364,6 +371,18 @@ cdef extern from * nogil:
         if (option == NET_OPTION_ABSENT) return 0;
         return setsockopt(fd, level, option, &value, sizeof value) < 0 ? -errno : 0;
     }
+    /* BBR paces what it sends by timers, which within the machine cost more than what is sent. reno is allowed to everybody;
+       where it is not there, nothing has changed. */
+    static inline void net_unpace(int fd) {
+    #ifdef TCP_CONGESTION
+        char name[16] = "";
+        socklen_t size = sizeof name;
+        if (getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &size) == 0 && strncmp(name, "bbr", 3) == 0)
+            setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);
+    #else
+        (void)fd;
+    #endif
+    }
     static inline int net_set_device(int fd, const char *device) {
     #ifdef SO_BINDTODEVICE
         return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)strlen(device)) < 0 ? -errno : 0;
@@ -411,6 +430,7 @@ cdef extern from * nogil:
     bint net_is_literal(const char *host)
     bint net_ip_read(const char *text, bint is_ipv6, uint8_t *out)
     size_t net_address_ip(const net_address_t *self, uint8_t *out)
+    bint net_address_is_loopback(const net_address_t *self)
     unsigned int net_zone_index(const char *name)     # 0: no such interface
 
     int net_prepare(int fd)
@@ -427,6 +447,7 @@ cdef extern from * nogil:
     int net_peer_ids(int fd, int32_t *pid, int32_t *uid, int32_t *gid)
     bint net_peer_has_group(int fd, int32_t gid)
     int net_set(int fd, int level, int option, int value)
+    void net_unpace(int fd)
     int net_set_device(int fd, const char *device)
 
     int net_unlink(const char *path)

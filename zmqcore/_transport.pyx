@@ -21,10 +21,10 @@ from zmqcore._sys_net cimport (
     NET_TCP_KEEPCNT, NET_TCP_KEEPIDLE, NET_TCP_KEEPINTVL, NET_TCP_USER_TIMEOUT, SO_KEEPALIVE, SO_RCVBUF, SO_REUSEADDR,
     SO_SNDBUF, SOL_SOCKET, TCP_NODELAY,
     net_accept, net_accept_passed, net_address_any, net_address_equal, net_address_family, net_address_host,
-    net_address_interface, net_address_local, net_address_path, net_address_port, net_address_resolve,
-    net_address_set_port, net_address_set_zone, net_address_t, net_bind, net_connect, net_error, net_is_literal,
+    net_address_interface, net_address_is_loopback, net_address_local, net_address_path, net_address_port,
+    net_address_resolve, net_address_set_port, net_address_set_zone, net_address_t, net_bind, net_connect, net_error, net_is_literal,
     net_listen, net_mkdtemp, net_open, net_own_address, net_peer_address, net_prepare, net_rmdir, net_set,
-    net_set_device, net_temp_directory, net_unlink, net_zone_index,
+    net_set_device, net_temp_directory, net_unlink, net_unpace, net_zone_index,
 )
 
 cdef enum:
@@ -570,6 +570,8 @@ cdef int tcp_connect_prepare(const address_t *address, const transport_options_t
     rc = tcp_set_before(fd, target, options)
     if rc == 0:
         rc = tcp_set_connected(fd, options)
+    if rc == 0 and net_address_is_loopback(target):
+        net_unpace(fd)
     if rc == 0 and address.source[0] != 0:
         rc = tcp_bind_source(fd, address.source, net_address_family(target) == AF_INET6)
     if rc < 0:
@@ -624,6 +626,7 @@ cdef int transport_connected(int fd) noexcept nogil:
 
 cdef int transport_accept(int listen_fd, transport_kind kind, const transport_options_t *options,
                           int *fd) noexcept nogil:
+    cdef net_address_t peer
     cdef int tries = 0
     cdef int new_fd = -EAGAIN
     cdef int rc = 0
@@ -641,6 +644,8 @@ cdef int transport_accept(int listen_fd, transport_kind kind, const transport_op
         rc = tcp_set_buffers(new_fd, options)
         if rc == 0:
             rc = tcp_set_connected(new_fd, options)
+        if rc == 0 and net_peer_address(new_fd, &peer) == 0 and net_address_is_loopback(&peer):
+            net_unpace(new_fd)
     if rc < 0:
         close(new_fd)
         return rc

@@ -9,14 +9,14 @@ from zmqcore._limits cimport (
 )
 from zmqcore._message cimport (
     msg_bytes, msg_clear, msg_fini, msg_init, msg_move, msg_push, msg_push_copy, msg_shift, msg_t, msg_unshift, part_t,
-    store_ref, store_t, store_unref, store_wrap,
+    store_new, store_ref, store_t, store_unref, store_wrap,
 )
 from zmqcore._pipe cimport (
     FRAME_SKIP, chunk_t, pipe_abandon_begun, pipe_account, pipe_append, pipe_append_bytes, pipe_append_frame,
-    pipe_append_part, pipe_append_prefixed, pipe_append_run, pipe_check, pipe_clear, pipe_consume_run, pipe_drop,
+    pipe_append_part, pipe_append_prefixed, pipe_append_run, pipe_body_due, pipe_check, pipe_clear, pipe_consume_run, pipe_drop,
     pipe_drop_incomplete, pipe_filled, pipe_fini, pipe_gather, pipe_has_reopened, pipe_init, pipe_is_full,
-    pipe_mark_command, pipe_mark_frame, pipe_peek_run, pipe_pop, pipe_reserve, pipe_sent, pipe_start_in,
-    pipe_start_queue, pipe_t, pipe_undecoded, raw_t, run_advance, run_first, run_t,
+    pipe_mark_apart, pipe_mark_command, pipe_mark_frame, pipe_peek_run, pipe_pop, pipe_reserve, pipe_sent, pipe_set_apart,
+    pipe_start_in, pipe_start_queue, pipe_t, pipe_undecoded, raw_t, run_advance, run_first, run_t,
 )
 from zmqcore._sys cimport EAGAIN as _EAGAIN, EINVAL as _EINVAL, ENOMEM as _ENOMEM, iovec
 from zmqcore._zmtp cimport ZMTP_COMMAND, ZMTP_MORE, zmtp_head_read
@@ -269,9 +269,20 @@ cdef class Pipe:
     def start_queue(self):
         pipe_start_queue(&self.at)
 
-    def reserve(self, size_t want=0, long fail_after=-1):
-        """The room, or the error."""
-        cdef int rc
+    def reserve(self, size_t want=0, long fail_after=-1, size_t offer=0):
+        """The room, or the error. offer: so much memory for a long body, which goes there if it is due and fits."""
+        cdef size_t due = pipe_body_due(&self.at) if offer else 0
+        cdef store_t *store
+        cdef int rc = 0
+        if 0 < due <= offer:
+            store = store_new(offer)
+            assert store != NULL
+            fail(fail_after)
+            rc = pipe_set_apart(&self.at, store)
+            fail(-1)
+            if rc != 0:
+                store_unref(store)
+                return rc
         fail(fail_after)
         rc = pipe_reserve(&self.at, want, &self.room_at, &self.room_bytes)
         fail(-1)
@@ -295,6 +306,10 @@ cdef class Pipe:
             if pipe.hwm_msgs and pipe.msgs >= pipe.hwm_msgs:
                 pipe.is_full = True
                 return
+            if pipe.is_apart:
+                if not pipe_mark_apart(pipe):
+                    return
+                continue
             at = pipe_undecoded(pipe, &avail)
             used = zmtp_head_read(at, avail, &flags, &size)
             if used == 0:
@@ -426,6 +441,10 @@ cdef class Pipe:
     @property
     def chunk_bytes(self):
         return self.at.chunk_bytes
+
+    @property
+    def is_apart(self):
+        return self.at.is_apart
 
     @property
     def need_bytes(self):

@@ -381,6 +381,94 @@ def test_a_long_frame_that_fills_its_chunk_gets_as_much_again() -> None:
     assert pipe.chunk_sizes == [2 * size] and pipe.bytes == size
 
 
+def random_frames(rng: random.Random) -> bytes:
+    """A message of short and long parts, or a command, which may be long too."""
+    long = probe.CHUNK_BYTES_MAX
+    sizes = rng.choices([0, 5, 300, CHUNK, long - 9, long - 8, long, long + 1, long + 70_000], k=rng.randint(1, 3))
+    if rng.random() < 0.2:
+        return frame_of(probe.COMMAND, b"S" + body_of(sizes[0], 1))
+    return wire_of([body_of(size, rng.randrange(256)) for size in sizes])
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_a_long_body_that_is_read_apart_is_a_body_like_any_other(seed: int) -> None:
+    rng = random.Random(seed)
+    hwm, keeps = rng.choice([0, 0, 1, 3]), rng.random() < 0.5
+    pipe, model, apart = in_pipe(hwm, keeps), InModel(keeps), 0
+    for _ in range(12):
+        stream = b"".join(random_frames(rng) for _ in range(rng.randint(1, 4)))
+        while stream or model.is_stalled:
+            if not model.is_stalled:
+                step = rng.choice([7, 3000, 100_000, 10**9])
+                data = stream[: min(pipe.reserve(offer=rng.choice([0, 1 << 19])), step)]
+                apart += pipe.is_apart
+                stream = stream[len(data) :]
+                pipe.filled(data)
+                model.undecoded += data
+            pipe.decode()
+            model.decode(hwm)
+            assert pipe.check() and pipe.msgs == len(model.readable)
+            if (run := pipe.peek_run()) is not None:
+                first = [model.readable[i] for i in range(run[1])]
+                assert run[0] == b"".join(wire_of(one.parts) for one in first) or any(one.is_command for one in first)
+            while model.readable and rng.random() < 0.7:
+                assert pipe.pop().parts == model.readable.popleft().parts
+        if rng.random() < 0.2 and hwm == 0:
+            feed(pipe, head_of(0, probe.CHUNK_BYTES_MAX + 5) + b"torn")
+            pipe.reserve(offer=1 << 19)
+            pipe.filled(b"")
+            pipe.drop_incomplete()
+            model.drop_incomplete()
+            pipe.start_in()
+            assert pipe.check() and not pipe.is_apart
+    assert apart
+    assert list(pop_all(pipe)) == [one.parts for one in model.readable]
+
+
+@pytest.mark.parametrize("has_unread", [False, True])
+def test_a_long_body_that_is_read_apart_may_be_torn(has_unread: bool) -> None:
+    pipe = in_pipe()
+    if has_unread:
+        feed(pipe, wire_of([b"unread"]))
+    feed(pipe, wire_of([b"begun", b""])[:-2] + head_of(0, 1_000_000) + b"torn")
+    assert pipe.reserve(offer=1_000_000) == 1_000_000 - 4 and pipe.is_apart
+    pipe.filled(b"here, too")
+    assert pipe.check() and pipe.msgs == has_unread
+    pipe.drop_incomplete()
+    pipe.start_in()
+    feed(pipe, wire_of([b"x"]))
+    assert pipe.check() and list(pop_all(pipe)) == [[b"unread"]] * has_unread + [[b"x"]]
+
+
+def test_a_long_body_that_is_read_apart_needs_memory_for_its_chunk(tmp_path: Path) -> None:
+    assert run_with_shim(tmp_path, __name__, "run_apart_without_memory") == {"refused": 1}
+
+
+def run_apart_without_memory(shim: ctypes.CDLL) -> dict[str, int]:
+    let_probes_fail(shim)
+    pipe = in_pipe()
+    feed(pipe, head_of(0, 1_000_000) + b"x")
+    failed = pipe.reserve(offer=1_000_000, fail_after=0) == -probe.ENOMEM
+    assert failed and not pipe.is_apart and pipe.check()
+    feed(pipe, bytes(999_999))
+    assert pipe.pop().parts == [b"x" + bytes(999_999)]
+    return {"refused": int(failed)}
+
+
+def test_an_offer_is_for_long_messages_alone() -> None:
+    pipe = in_pipe()
+    assert pipe.reserve(offer=1 << 30) and not pipe.is_apart
+    pipe.filled(head_of(0, 100_000) + b"x")
+    pipe.decode()
+    assert pipe.reserve(offer=1 << 30) == 100_009 - 10 and not pipe.is_apart
+    pipe.filled(body_of(100_000, 1)[1:])
+    pipe.decode()
+    assert pipe.pop().parts == [b"x" + body_of(100_000, 1)[1:]]
+    feed(pipe, head_of(probe.COMMAND, 1_000_000) + b"x")
+    assert pipe.reserve(offer=1 << 30) == 1_000_009 - 10 and not pipe.is_apart
+    pipe.filled(b"")
+
+
 def test_reads_grow_under_load_and_shrink_when_idle() -> None:
     pipe = in_pipe()
     feed(pipe, wire_of([b"x" * 100]) * 20_000)

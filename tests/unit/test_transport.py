@@ -544,6 +544,33 @@ def test_defaults_leave_the_system_alone(fds: Fds) -> None:
         assert [sock.getsockopt(*option) for option in wanted] == expected
 
 
+def congestion_of(sock: socket.socket) -> str:
+    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0").decode()
+
+
+@LINUX_ONLY
+def test_a_connection_within_the_machine_is_not_paced(fds: Fds) -> None:
+    with socket.socket() as plain:
+        default = congestion_of(plain)
+    listener, endpoint = fds.listen("tcp://127.0.0.1:*")
+    client = fds.connect(endpoint)
+    server = fds.accept(listener, probe.TCP)
+    expected = "reno" if default.startswith("bbr") else default
+    assert [congestion_of(client), congestion_of(server)] == [expected, expected]
+
+
+@LINUX_ONLY
+@pytest.mark.parametrize(("given", "expected"), [("bbr", "reno"), ("reno", "reno"), ("cubic", "cubic")])
+def test_only_pacing_is_overruled(fds: Fds, given: str, expected: str) -> None:
+    listener, endpoint = fds.listen("tcp://127.0.0.1:*")
+    try:
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, given.encode())  # inherited by what it accepts
+    except OSError:
+        pytest.skip(f"{given} is not to be had here")
+    fds.connect(endpoint)
+    assert congestion_of(fds.accept(listener, probe.TCP)) == expected
+
+
 def test_keepalive_can_be_switched_off(fds: Fds) -> None:
     listener, endpoint = fds.listen("tcp://127.0.0.1:*")
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
