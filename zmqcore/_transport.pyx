@@ -22,8 +22,8 @@ from zmqcore._sys_net cimport (
     SO_SNDBUF, SOL_SOCKET, TCP_NODELAY,
     net_accept, net_accept_passed, net_address_any, net_address_equal, net_address_family, net_address_host,
     net_address_interface, net_address_is_loopback, net_address_local, net_address_path, net_address_port,
-    net_address_resolve, net_address_set_port, net_address_set_zone, net_address_t, net_bind, net_connect, net_error, net_is_literal,
-    net_listen, net_mkdtemp, net_open, net_own_address, net_peer_address, net_prepare, net_rmdir, net_set,
+    net_address_resolve, net_address_set_port, net_address_set_zone, net_address_t, net_bind, net_connect, net_error,
+    net_is_literal, net_listen, net_mkdtemp, net_open, net_own_address, net_peer_address, net_prepare, net_rmdir, net_set,
     net_set_device, net_temp_directory, net_unlink, net_unpace, net_zone_index,
 )
 
