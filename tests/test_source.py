@@ -22,7 +22,7 @@ SLEEP_MAX_S = 0.05
 
 # Who may cimport whom: module -> (floor, what it may see). A split module belongs to its first half: `_engine_ws`
 # follows the rule of `_engine`, and the halves may see each other. docs/design.md explains the floors.
-GROUND = {"_sys", "_sys_net", "_limits"}
+GROUND = {"_sys", "_sys_net", "_limits", "_protocol_error"}
 BELOW_ENGINE = GROUND | {
     "_reactor", "_transport", "_zmtp", "_message", "_pipe", "_options", "_mechanism", "_handshake", "_v1", "_link",
     "_raw", "_monitor", "_z85", "_filter", "_lookup", "_socks", "_sodium", "_security", "_metadata", "_zap", "_curve",
@@ -33,6 +33,7 @@ FLOORS: dict[str, tuple[int, set[str]]] = {
     "_sys": (0, set()),
     "_sys_net": (0, set()),
     "_limits": (0, set()),
+    "_protocol_error": (0, set()),
     "_reactor": (1, GROUND),
     "_transport": (1, GROUND),
     "_z85": (1, GROUND),

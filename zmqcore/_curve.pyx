@@ -8,7 +8,12 @@
 # messages of a direction, and one for each 64 bytes from 32 before the plaintext on; NaCl does the first two twice to open it.
 # So small frames are sealed and opened by the parts that the box is made of, with a key derived once: 2 blocks and 2, not
 # 3 and 5, for 64 bytes (design.md, "CURVE without the lock, and with its keys derived once").
-from zmqcore._limits cimport CHUNK_BYTES_MAX, FRAME_BYTES_MAX
+from zmqcore._limits cimport (
+    CHUNK_BYTES_MAX, CURVE_DERIVED_BYTES_MAX, CURVE_BUFFER_BYTES_FIRST, CURVE_OUTPUT_BYTES, FRAME_BYTES_MAX,
+)
+from zmqcore._protocol_error cimport (
+    ERROR_CRYPTOGRAPHIC, ERROR_INVALID_SEQUENCE, ERROR_MALFORMED_MESSAGE, ERROR_UNEXPECTED_COMMAND,
+)
 from zmqcore._sodium cimport BOX_ZERO_BYTES, KEY_BYTES, MAC_BYTES, NONCE_BYTES, PLAIN_ZERO_BYTES, sodium_get
 from zmqcore._sys cimport (
     ENOMEM, EPROTO, calloc, free, malloc, memcmp, memcpy, memmove, memset, realloc, zc_be64, zc_put_be64, zc_wipe,
@@ -16,11 +21,6 @@ from zmqcore._sys cimport (
 from zmqcore._zmtp cimport ZMTP_COMMAND, ZMTP_HEAD_BYTES_MAX, ZMTP_MORE, zmtp_head_read, zmtp_head_write
 
 cdef enum:
-    # ZMQ_PROTOCOL_ERROR_ZMTP_* (zmq_socket_monitor(3))
-    ERROR_UNEXPECTED_COMMAND = 0x10000001
-    ERROR_INVALID_SEQUENCE = 0x10000002
-    ERROR_MALFORMED_MESSAGE = 0x10000012
-    ERROR_CRYPTOGRAPHIC = 0x11000001
     NAME_BYTES = 8
     COUNTER_BYTES = 8
     TEXT_BYTES = 16
@@ -28,11 +28,6 @@ cdef enum:
     EXTRA_BYTES = 33
     FLAG_MORE = 1               # inside the box
     FLAG_COMMAND = 2
-    INPUT_BYTES_MIN = 8192
-    # Beyond it the blocks of the body are what counts.
-    SMALL_BYTES = 2048
-    # Worth a write; more would only keep the sender waiting.
-    OUTPUT_BYTES = 131072
 
 cdef const char *CLIENT_TEXT = "CurveZMQMESSAGEC"
 cdef const char *SERVER_TEXT = "CurveZMQMESSAGES"
@@ -54,7 +49,7 @@ cdef curve_t *curve_new(const uint8_t *key, bint is_server, uint64_t sent_counte
         sodium_get().derive(self.received_key, <const uint8_t *>self.received_text, key, NULL)
     self.sent_counter = sent_counter
     self.received_counter = received_counter
-    self.input_room = rest.size + INPUT_BYTES_MIN
+    self.input_room = rest.size + CURVE_BUFFER_BYTES_FIRST
     self.input = <uint8_t *>malloc(self.input_room)
     if self.input == NULL:
         curve_free(self)
@@ -136,7 +131,7 @@ cdef const uint8_t *open_body(curve_t *self, uint8_t *body, uint64_t size, uint8
     counter = zc_be64(body + NAME_BYTES)
     memcpy(nonce, self.received_text, TEXT_BYTES)
     memcpy(nonce + TEXT_BYTES, body + NAME_BYTES, COUNTER_BYTES)
-    if self.is_derived and size <= SMALL_BYTES:
+    if self.is_derived and size <= CURVE_DERIVED_BYTES_MAX:
         memcpy(mac, body + TEXT_BYTES, MAC_BYTES)
         memset(body, 0, PLAIN_ZERO_BYTES)
         sodium_get().stream_xor(scratch, body, size, nonce + TEXT_BYTES, self.received_key)
@@ -153,7 +148,7 @@ cdef const uint8_t *open_body(curve_t *self, uint8_t *body, uint64_t size, uint8
 
 
 cdef ssize_t curve_open(curve_t *self, int64_t maxmsgsize, uint8_t *out, size_t room, size_t *need) noexcept nogil:
-    cdef uint8_t scratch[SMALL_BYTES]
+    cdef uint8_t scratch[CURVE_DERIVED_BYTES_MAX]
     cdef const uint8_t *plain
     cdef uint8_t *at
     cdef uint8_t flags = 0
@@ -198,10 +193,10 @@ cdef int make_room(curve_t *self, size_t bytes) noexcept nogil:
     cdef size_t wanted = self.output_bytes + bytes
     if wanted <= self.output_room:
         return 0
-    if wanted < 2 * self.output_room and wanted < OUTPUT_BYTES:
+    if wanted < 2 * self.output_room and wanted < CURVE_OUTPUT_BYTES:
         wanted = 2 * self.output_room
-    if wanted < INPUT_BYTES_MIN:
-        wanted = INPUT_BYTES_MIN
+    if wanted < CURVE_BUFFER_BYTES_FIRST:
+        wanted = CURVE_BUFFER_BYTES_FIRST
     grown = <uint8_t *>realloc(self.output, wanted)
     if grown == NULL:
         return -ENOMEM
@@ -222,7 +217,7 @@ cdef void seal_frame(curve_t *self, uint8_t flags, const uint8_t *body, size_t s
     self.sent_counter += 1
     memcpy(nonce, self.sent_text, TEXT_BYTES)
     zc_put_be64(nonce + TEXT_BYTES, self.sent_counter)
-    if self.is_derived and size <= SMALL_BYTES:
+    if self.is_derived and size <= CURVE_DERIVED_BYTES_MAX:
         sodium_get().stream_xor(at, at, EXTRA_BYTES + size, nonce + TEXT_BYTES, self.sent_key)
         sodium_get().auth(mac, at + PLAIN_ZERO_BYTES, 1 + size, at)
         memcpy(at + TEXT_BYTES, mac, MAC_BYTES)
@@ -246,7 +241,7 @@ cdef ssize_t curve_seal(curve_t *self, const iovec *vec, int count) noexcept nog
         at = <const uint8_t *>vec[i].iov_base
         off = 0
         while off < vec[i].iov_len:
-            if self.output_bytes >= OUTPUT_BYTES // 2:
+            if self.output_bytes >= CURVE_OUTPUT_BYTES // 2:
                 return total
             used = zmtp_head_read(at + off, vec[i].iov_len - off, &flags, &size)
             body = at + off + used
@@ -275,7 +270,7 @@ cdef void curve_sent(curve_t *self, size_t bytes) noexcept nogil:
     if self.output_off < self.output_bytes:
         return
     self.output_off = self.output_bytes = 0
-    if self.output_room > OUTPUT_BYTES:
+    if self.output_room > CURVE_OUTPUT_BYTES:
         free(self.output)
         self.output = NULL
         self.output_room = 0

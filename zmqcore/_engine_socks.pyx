@@ -21,8 +21,9 @@ cdef int engine_socks_init(engine_t *self) noexcept nogil:
         return 0
     self.socks = <socks_t *>calloc(1, sizeof(socks_t))
     self.proxy = <address_t *>calloc(1, sizeof(address_t))
-    if self.socks == NULL or self.proxy == NULL or socks_init(self.socks, options) != 0:
+    if self.socks == NULL or self.proxy == NULL:
         return -ENOMEM
+    socks_init(self.socks, options)
     if head_bytes + host_bytes > sizeof(text):
         host_bytes = sizeof(text) - head_bytes
     memcpy(text, b"tcp://", head_bytes)

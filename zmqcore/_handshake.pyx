@@ -14,6 +14,7 @@ from zmqcore._mechanism cimport (
     mechanism_init, mechanism_name, mechanism_next, mechanism_room, mechanism_settle, mechanism_step,
 )
 from zmqcore._options cimport SECURITY_NULL
+from zmqcore._protocol_error cimport ERROR_MECHANISM_MISMATCH
 from zmqcore._sys cimport EMSGSIZE, ENOMEM, EPROTO, calloc, free, malloc, memcpy, memmove, memset, zc_wipe
 from zmqcore._zmtp cimport (
     GREETING_DONE, GREETING_MISMATCH, ZMTP_COMMAND, ZMTP_GREETING_BYTES, ZMTP_V1_HEAD_BYTES_MAX,
@@ -22,8 +23,6 @@ from zmqcore._zmtp cimport (
 )
 
 cdef enum:
-    # ZMQ_PROTOCOL_ERROR_ZMTP_* (zmq_socket_monitor(3))
-    ERROR_MECHANISM_MISMATCH = 0x11000002
     # Of one frame, so that a whole one fits below HANDSHAKE_BYTES_MAX.
     BODY_BYTES_MAX = HANDSHAKE_BYTES_MAX - 16
 

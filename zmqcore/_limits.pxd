@@ -39,6 +39,12 @@ cdef enum:
     # Reads of peers in the handshake of CURVE in one turn of a socket; the others wait for the next turn, whose cost is small
     # beside theirs. Each may take some 0.2 ms of multiplications, and strangers can have as many as they like.
     HANDSHAKES_A_TURN = 1
+    # CURVE: the buffers of a connection for what has come in boxes, and for what goes out in them, at first.
+    CURVE_BUFFER_BYTES_FIRST = 8192
+    # Up to so many bytes a box is made and opened with a key derived once; beyond it the blocks of the body are what counts.
+    CURVE_DERIVED_BYTES_MAX = 2048
+    # Sealed bytes worth a write; more would only keep the sender waiting.
+    CURVE_OUTPUT_BYTES = 131072
     # STREAM: most bytes that one message brings. libzmq's are 8192; larger ones need fewer system calls, but ZMQ_RCVHWM
     # messages of a peer are kept when nobody receives.
     RAW_READ_BYTES_MAX = 32768

@@ -114,20 +114,6 @@ cdef enum:
     SERVER_READY_DUE
     STAGE_OVER
 
-cdef enum:
-    # ZMQ_PROTOCOL_ERROR_ZMTP_* (zmq_socket_monitor(3))
-    ERROR_UNSPECIFIED = 0x10000000
-    ERROR_UNEXPECTED_COMMAND = 0x10000001
-    ERROR_KEY_EXCHANGE = 0x10000003
-    ERROR_MALFORMED_UNSPECIFIED = 0x10000011
-    ERROR_MALFORMED_HELLO = 0x10000013
-    ERROR_MALFORMED_INITIATE = 0x10000014
-    ERROR_MALFORMED_ERROR = 0x10000015
-    ERROR_MALFORMED_READY = 0x10000016
-    ERROR_MALFORMED_WELCOME = 0x10000017
-    ERROR_INVALID_METADATA = 0x10000018
-    ERROR_CRYPTOGRAPHIC = 0x11000001
-
 # Returns -EPROTO.
 cdef int mechanism_fail(mechanism_t *self, mechanism_failure failure, uint32_t code) noexcept nogil
 # The peer refuses us with an ERROR, whose data this is. Returns -EPROTO.

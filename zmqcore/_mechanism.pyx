@@ -18,6 +18,9 @@ from zmqcore._options cimport (
     SECURITY_CURVE, SECURITY_PLAIN, TYPE_COUNT, TYPE_DEALER, TYPE_PAIR, TYPE_PUB, TYPE_PULL, TYPE_PUSH, TYPE_REP, TYPE_REQ,
     TYPE_ROUTER, TYPE_STREAM, TYPE_SUB, TYPE_XPUB, TYPE_XSUB,
 )
+from zmqcore._protocol_error cimport (
+    ERROR_MALFORMED_ERROR, ERROR_UNEXPECTED_COMMAND, ERROR_UNSPECIFIED, ERROR_ZAP_INVALID_METADATA,
+)
 from zmqcore._security cimport security_asks
 from zmqcore._sys cimport ENOBUFS, ENOMEM, EPROTO, free, malloc, memcmp, memcpy, memset, strlen, zc_wipe
 from zmqcore._zmtp cimport (
@@ -30,7 +33,6 @@ cdef enum:
     PROPERTY_BYTES = 5          # of a property besides its name and value
     REASON_BYTES = 3            # "400"
     STATUS_TEMPORARY = 300
-    ERROR_ZAP_METADATA = 0x20000005
     # The longest frame of a mechanism besides the own properties: a HELLO of PLAIN.
     MECHANISM_BYTES_MAX = ZMTP_HEAD_BYTES_MAX + 6 + 2 * 256
 
@@ -211,7 +213,7 @@ cdef int mechanism_vouched(mechanism_t *self, slice_t user_id, slice_t metadata)
     forget_credentials(self)
     # A type or an id that ZAP gives must be sound, but the peer's own count.
     if not accept_properties(self, metadata):
-        mechanism_fail(self, FAILURE_PROTOCOL, ERROR_ZAP_METADATA)
+        mechanism_fail(self, FAILURE_PROTOCOL, ERROR_ZAP_INVALID_METADATA)
         return 0
     self.peer_id = peer_id
     self.peer_type = peer_type

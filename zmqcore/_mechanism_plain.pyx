@@ -12,11 +12,14 @@ from zmqcore._mechanism cimport (
     SERVER_WELCOME_DUE, STAGE_BEGIN, STAGE_OVER,
 )
 from zmqcore._mechanism cimport (
-    ERROR_INVALID_METADATA, ERROR_MALFORMED_HELLO, ERROR_MALFORMED_UNSPECIFIED, ERROR_MALFORMED_WELCOME,
-    ERROR_UNEXPECTED_COMMAND, FAILURE_PROTOCOL, FAILURE_SILENT, MECHANISM_DONE, mechanism_fail, mechanism_fail_error,
-    mechanism_is_command, mechanism_must_ask, mechanism_t, mechanism_take_properties,
+    FAILURE_PROTOCOL, FAILURE_SILENT, MECHANISM_DONE, mechanism_fail, mechanism_fail_error, mechanism_is_command,
+    mechanism_must_ask, mechanism_t, mechanism_take_properties,
 )
 from zmqcore._options cimport blob_t
+from zmqcore._protocol_error cimport (
+    ERROR_INVALID_METADATA, ERROR_MALFORMED_HELLO, ERROR_MALFORMED_UNSPECIFIED, ERROR_MALFORMED_WELCOME,
+    ERROR_UNEXPECTED_COMMAND,
+)
 from zmqcore._sys cimport ENOBUFS, ENOMEM, malloc, memcpy, strlen
 from zmqcore._zmtp cimport (
     COMMAND_ERROR, COMMAND_MALFORMED, ZMTP_COMMAND, ZMTP_HEAD_BYTES_MAX, slice_t, zmtp_command_read, zmtp_head_write,

@@ -1,6 +1,7 @@
 # zmqcore/_socks.pxd -- what a client says to a SOCKS5 proxy: bytes out, bytes in, a verdict (floor 4; sees no fd and no clock).
 # Lock:   the socket lock for every function.
-# Memory: a socks_t owns user and password and wipes them. The target is copied into each attempt.
+# Memory: user and password are those of the options, which outlive a socks_t; it wipes what it sends of them. The target is
+#         copied into each attempt.
 # Source: RFC 1928 (SOCKS 5), RFC 1929 (user name and password).
 # Invariants
 #   X1  a step asks for no byte beyond the answer it waits for: what follows the last one is the server's greeting
@@ -23,8 +24,8 @@ cdef enum socks_stage:
 
 cdef struct socks_t:
     # set once
-    blob_t user                 # size 0: no authentication is offered
-    blob_t password
+    const blob_t *user          # size 0: no authentication is offered
+    const blob_t *password
     # an attempt
     socks_stage stage
     uint8_t output[SOCKS_OUTPUT_BYTES_MAX]
@@ -37,8 +38,7 @@ cdef struct socks_t:
     size_t target_bytes
     uint16_t port
 
-# User and password from the options. 0; -ENOMEM (then socks_fini is due all the same).
-cdef int socks_init(socks_t *self, const options_t *options) noexcept nogil
+cdef void socks_init(socks_t *self, const options_t *options) noexcept nogil
 cdef void socks_fini(socks_t *self) noexcept nogil
 # A new attempt to get to host (a literal address, or a name that the proxy is to resolve). 0; -EINVAL: no name has that size.
 cdef int socks_begin(socks_t *self, const char *host, uint16_t port) noexcept nogil

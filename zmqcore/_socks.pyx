@@ -4,7 +4,6 @@
 #      |                                       ^
 #      +--(user name and password)--> LOGIN ---+
 from libc.stdint cimport uint8_t, uint16_t
-from zmqcore._options cimport blob_clear, blob_set
 from zmqcore._sys cimport (
     EACCES, ECONNABORTED, ECONNREFUSED, EHOSTUNREACH, EINVAL, ENETUNREACH, EPROTO, ETIMEDOUT, memcpy, memset, strlen,
     zc_put_be16, zc_wipe,
@@ -32,18 +31,13 @@ cdef enum:
     REPLY_TTL_EXPIRED = 6
 
 
-cdef int socks_init(socks_t *self, const options_t *options) noexcept nogil:
-    cdef int rc
+cdef void socks_init(socks_t *self, const options_t *options) noexcept nogil:
     memset(self, 0, sizeof(socks_t))
-    rc = blob_set(&self.user, options.socks_username.at, options.socks_username.size)
-    if rc == 0:
-        rc = blob_set(&self.password, options.socks_password.at, options.socks_password.size)
-    return rc
+    self.user = &options.socks_username
+    self.password = &options.socks_password
 
 
 cdef void socks_fini(socks_t *self) noexcept nogil:
-    blob_clear(&self.user)
-    blob_clear(&self.password)
     zc_wipe(self.output, sizeof(self.output))
 
 

@@ -3,16 +3,14 @@ from libc.stdint cimport uint8_t, uint32_t
 from zmqcore._mechanism cimport FAILURE_PROTOCOL, mechanism_fail, mechanism_refused, mechanism_vouched
 from zmqcore._message cimport msg_push_copy, part_t
 from zmqcore._options cimport blob_t
+from zmqcore._protocol_error cimport (
+    ERROR_ZAP_BAD_REQUEST_ID, ERROR_ZAP_BAD_VERSION, ERROR_ZAP_INVALID_STATUS_CODE, ERROR_ZAP_MALFORMED_REPLY,
+    ERROR_ZAP_UNSPECIFIED,
+)
 from zmqcore._sys cimport ENOMEM, memcmp, strlen, zc_wipe
 from zmqcore._zmtp cimport slice_t
 
 cdef enum:
-    # ZMQ_PROTOCOL_ERROR_ZAP_* (zmq_socket_monitor(3))
-    ERROR_UNSPECIFIED = 0x20000000
-    ERROR_MALFORMED_REPLY = 0x20000001
-    ERROR_BAD_REQUEST_ID = 0x20000002
-    ERROR_BAD_VERSION = 0x20000003
-    ERROR_INVALID_STATUS_CODE = 0x20000004
     # Frames of a request before them, with the delimiter
     REQUEST_CREDENTIALS = 7
     # Frames of a reply, behind the empty delimiter of the envelope
@@ -80,15 +78,15 @@ cdef int zap_answer(mechanism_t *self, const msg_t *msg) noexcept nogil:
     cdef uint32_t error = 0
     cdef uint32_t status
     if msg.count != REPLY_FRAMES:
-        error = ERROR_MALFORMED_REPLY
+        error = ERROR_ZAP_MALFORMED_REPLY
     elif parts[0].size != 0:
-        error = ERROR_UNSPECIFIED
+        error = ERROR_ZAP_UNSPECIFIED
     elif not part_is(&parts[REPLY_VERSION], "1.0"):
-        error = ERROR_BAD_VERSION
+        error = ERROR_ZAP_BAD_VERSION
     elif not part_is(&parts[REPLY_ID], "1"):
-        error = ERROR_BAD_REQUEST_ID
+        error = ERROR_ZAP_BAD_REQUEST_ID
     elif status_of(&parts[REPLY_STATUS]) == 0:
-        error = ERROR_INVALID_STATUS_CODE
+        error = ERROR_ZAP_INVALID_STATUS_CODE
     if error:
         mechanism_fail(self, FAILURE_PROTOCOL, error)
         return 0

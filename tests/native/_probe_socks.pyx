@@ -10,18 +10,18 @@ SOCKS_PASSWORD = 100
 
 
 cdef class Socks:
+    cdef options_t options
     cdef socks_t at
 
     def __cinit__(self, bytes user=b"", bytes password=b""):
-        cdef options_t options
-        options_init(&options, 0, False, True)
-        assert options_set(&options, SOCKS_USERNAME, <const char *>user, len(user)) == 0
-        assert options_set(&options, SOCKS_PASSWORD, <const char *>password, len(password)) == 0
-        assert socks_init(&self.at, &options) == 0
-        options_fini(&options)
+        options_init(&self.options, 0, False, True)
+        assert options_set(&self.options, SOCKS_USERNAME, <const char *>user, len(user)) == 0
+        assert options_set(&self.options, SOCKS_PASSWORD, <const char *>password, len(password)) == 0
+        socks_init(&self.at, &self.options)
 
     def __dealloc__(self):
         socks_fini(&self.at)
+        options_fini(&self.options)
 
     def begin(self, bytes host, int port):
         return socks_begin(&self.at, host, port)
