@@ -200,34 +200,46 @@ cdef void pipe_rollback(pipe_t *self, chunk_t *tail, size_t write_off, bint more
     self.bytes = bytes
 
 
+cdef inline bint is_by_reference(const part_t *part) noexcept nogil:
+    # Long bodies, and those of a sender who asked for it: with his own copy_threshold any size stays where it is until it has gone.
+    return part.store != NULL and (part.size >= LARGE_BODY_BYTES or (part.size and part.store.release != NULL))
+
+
+cdef int pipe_append_window(pipe_t *self, const uint8_t *at, size_t bytes, store_t *store) noexcept nogil:
+    # Bytes that stay where they are. 0; -ENOMEM.
+    cdef chunk_t *chunk
+    store_ref(store)
+    chunk = chunk_new(store, <uint8_t *>at, bytes)
+    if chunk == NULL:
+        return -ENOMEM
+    chunk.write_off = bytes
+    self.bytes += bytes
+    pipe_link(self, chunk)
+    return 0
+
+
 cdef int pipe_append_one(pipe_t *self, const part_t *part, uint8_t flags) noexcept nogil:
-    cdef bint is_large = part.size >= LARGE_BODY_BYTES and part.store != NULL
+    cdef bint is_reference = is_by_reference(part)
     cdef size_t head_bytes
     cdef chunk_t *tail
-    cdef chunk_t *body
     if part.size > <size_t>-1 - 4096:
         return -ENOMEM
-    if pipe_room(self, ZMTP_HEAD_BYTES_MAX + (0 if is_large else part.size)) != 0:
+    if pipe_room(self, ZMTP_HEAD_BYTES_MAX + (0 if is_reference else part.size)) != 0:
         return -ENOMEM
     tail = self.tail
     head_bytes = zmtp_head_write(tail.data + tail.write_off, flags, part.size)
     tail.write_off += head_bytes
-    self.bytes += head_bytes + part.size
-    if not is_large:
-        if part.size:
-            memcpy(tail.data + tail.write_off, part.at, part.size)
-            tail.write_off += part.size
-        tail.more_after = flags & ZMTP_MORE
-        return 0
-    store_ref(part.store)
-    body = chunk_new(part.store, <uint8_t *>part.at, part.size)
-    if body == NULL:
-        return -ENOMEM
-    body.write_off = part.size
-    body.is_body = True
-    body.more_after = flags & ZMTP_MORE
-    tail.more_after = True
-    pipe_link(self, body)
+    self.bytes += head_bytes
+    if is_reference:
+        tail.more_after = True
+        if pipe_append_window(self, part.at, part.size, part.store) != 0:
+            return -ENOMEM
+        self.tail.is_body = True
+    elif part.size:
+        memcpy(tail.data + tail.write_off, part.at, part.size)
+        tail.write_off += part.size
+        self.bytes += part.size
+    self.tail.more_after = flags & ZMTP_MORE
     return 0
 
 
@@ -322,17 +334,11 @@ cdef int pipe_append_bytes(pipe_t *self, const uint8_t *at, size_t size) noexcep
 
 
 cdef int pipe_append_bare(pipe_t *self, const part_t *part) noexcept nogil:
-    cdef chunk_t *body
-    if part.size < LARGE_BODY_BYTES or part.store == NULL:
+    if not is_by_reference(part):
         return pipe_append_bytes(self, part.at, part.size)
-    store_ref(part.store)
-    body = chunk_new(part.store, <uint8_t *>part.at, part.size)
-    if body == NULL:
+    if pipe_append_window(self, part.at, part.size, part.store) != 0:
         return -ENOMEM
-    body.write_off = part.size
-    body.is_body = True
-    pipe_link(self, body)
-    self.bytes += part.size
+    self.tail.is_body = True
     return 0
 
 
@@ -731,6 +737,10 @@ cdef void pipe_read_to(pipe_t *self, const extent_t *extent) noexcept nogil:
     end.frames -= extent.frames
     end.payload_bytes -= extent.payload_bytes
     self.msgs -= 1
+    if end.is_body and self.msgs:
+        # A sender waits until his body is let go of. The next message lies behind it.
+        self.head = end.next
+        chunk_free(end)
     pipe_after_read(self)
 
 
@@ -819,19 +829,6 @@ cdef void pipe_consume_run(pipe_t *self, size_t bytes, uint32_t msgs, uint32_t f
     self.bytes -= bytes
     self.msgs -= msgs
     pipe_after_read(self)
-
-
-cdef int pipe_append_window(pipe_t *self, const uint8_t *at, size_t bytes, store_t *store) noexcept nogil:
-    # Frames that stay where they are. 0; -ENOMEM.
-    cdef chunk_t *chunk
-    store_ref(store)
-    chunk = chunk_new(store, <uint8_t *>at, bytes)
-    if chunk == NULL:
-        return -ENOMEM
-    chunk.write_off = bytes
-    self.bytes += bytes
-    pipe_link(self, chunk)
-    return 0
 
 
 cdef inline int pipe_append_frames(pipe_t *self, const uint8_t *at, size_t bytes, store_t *store) noexcept nogil:

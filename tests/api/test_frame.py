@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import weakref
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -109,6 +110,24 @@ def test_the_tracker_knows_what_is_not_sent_yet(zmq: ModuleType, sockets: Socket
             tracker.wait(0.01)
         sender.close(0)
     wait_until(lambda: tracker.done, what="the release of the buffer")
+
+
+@pytest.mark.parametrize("sizes", [[9], [9, 4], [1, 0, 5000], [20_000, 3]], ids=str)
+@pytest.mark.parametrize("transport", ["ipc", "inproc"])
+def test_small_bodies_stay_where_they_are_below_a_threshold_of_ones_own(
+    sockets: Sockets, tmp_path: Path, transport: str, sizes: list[int]
+) -> None:
+    sender, receiver = sockets("PUSH"), sockets("PULL")
+    sender.copy_threshold = 0
+    parts = [bytearray([1 + i]) * size for i, size in enumerate(sizes)]
+    endpoint = f"{transport}://{tmp_path}/e"
+    sender.connect(endpoint)
+    trackers = [sender.send_multipart(parts, copy=False, track=True) for _ in range(3)]
+    assert not any(tracker.done for tracker in trackers)
+    receiver.bind(endpoint)
+    for tracker in trackers:
+        assert receiver.recv_multipart() == parts
+        tracker.wait(DEADLINE_S)
 
 
 def test_a_shared_frame_is_done_when_nobody_has_it(zmq: ModuleType, sockets: Sockets) -> None:

@@ -61,14 +61,19 @@ cdef uint8_t *copy_of(bytes data) except? NULL:
 
 
 cdef class Store:
-    """A body that can be referred to; counts as one reference while it lives."""
+    """A body that can be referred to; counts as one reference while it lives. is_own: in memory of the engine, not a sender's."""
     cdef store_t *at
     cdef readonly bytes data
 
-    def __cinit__(self, bytes data not None):
+    def __cinit__(self, bytes data not None, bint is_own=False):
         global held_stores
-        cdef uint8_t *copy = copy_of(data)
+        cdef uint8_t *copy
         self.data = data
+        if is_own:
+            self.at = store_new(len(data))
+            memcpy(self.at.data, <const char *>data, len(data))
+            return
+        copy = copy_of(data)
         self.at = store_wrap(copy, len(data), on_release, copy)
         held_stores += 1
 

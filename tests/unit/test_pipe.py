@@ -84,14 +84,28 @@ def test_a_partly_sent_command_is_abandoned_alone(stop: int) -> None:
 
 def test_a_body_with_a_store_is_not_copied() -> None:
     store = probe.Store(body_of(LARGE, 3))
-    copied = probe.Store(body_of(LARGE - 1, 3))
+    copied = probe.Store(body_of(LARGE - 1, 3), is_own=True)
+    small = probe.Store(b"small, and the sender's")
     pipe = probe.Pipe()
-    pipe.append([store, copied])
-    assert store.refs == 2 and copied.refs == 1
+    pipe.append([store, copied, small])
+    assert (store.refs, copied.refs, small.refs) == (2, 1, 2)
     pipe.gather()
-    assert [len(buffer) for buffer in pipe.gathered()] == [9, LARGE, 9 + LARGE - 1]
+    assert [len(buffer) for buffer in pipe.gathered()] == [9, LARGE, 9 + LARGE - 1, 2, len(small.data)]
     send(pipe, 9 + LARGE)
-    assert store.refs == 1
+    assert (store.refs, small.refs) == (1, 2)
+    send(pipe, 9 + LARGE - 1 + 2 + len(small.data))
+    assert small.refs == 1
+
+
+@pytest.mark.parametrize("size", [10, LARGE])
+def test_a_body_with_a_store_is_let_go_of_by_the_pop_of_its_message(size: int) -> None:
+    stores = [probe.Store(body_of(size, i)) for i in range(4)]
+    pipe = probe.Pipe()
+    for store in stores:
+        pipe.append([b"x", store])
+    for i in range(4):
+        pipe.pop()
+        assert [store.refs for store in stores] == [1] * (i + 1) + [2] * (3 - i)
 
 
 def test_a_store_in_many_pipes_outlives_all_but_the_last() -> None:
