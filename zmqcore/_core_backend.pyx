@@ -6,7 +6,7 @@
 # Errors are pyzmq's exceptions (`wrong`), so what is called here returns negative errno; where _core raises its own, they are
 # translated (`translated`).
 # pyzmq is half made when this is imported, and its parts are looked up at their first use (`pyzmq`).
-from cpython.buffer cimport PyBUF_CONTIG_RO, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_ANY_CONTIGUOUS, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int32_t, uint32_t
 from zmqcore._context cimport context_get, context_set, context_t
@@ -219,7 +219,7 @@ cdef class Frame(CoreFrame):
             return
         if isinstance(data, str):
             raise TypeError("a str cannot be sent: encode it first")
-        PyObject_GetBuffer(data, &view, PyBUF_CONTIG_RO)
+        PyObject_GetBuffer(data, &view, PyBUF_ANY_CONTIGUOUS)
         try:
             if copy is None:
                 if copy_threshold is None:

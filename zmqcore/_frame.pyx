@@ -1,7 +1,7 @@
 # zmqcore/_frame.pyx -- see the door.
 cimport cython
 from cpython.buffer cimport (
-    PyBUF_CONTIG_RO, PyBuffer_FillInfo, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer,
+    PyBUF_ANY_CONTIGUOUS, PyBuffer_FillInfo, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer,
 )
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.list cimport PyList_GET_ITEM, PyList_New, PyList_SET_ITEM
@@ -49,7 +49,7 @@ cdef class Frame:
             share_bytes = _tracker.COPY_THRESHOLD if copy_threshold is None else copy_threshold
         else:
             share_bytes = <size_t>SHARE_NONE if copy else 0
-        PyObject_GetBuffer(data, &view, PyBUF_CONTIG_RO)
+        PyObject_GetBuffer(data, &view, PyBUF_ANY_CONTIGUOUS)
         try:
             if <size_t>view.len < share_bytes:
                 store = store_new(view.len)
@@ -256,7 +256,7 @@ cdef bint push_data(msg_t *msg, object data, bint is_kept, size_t share_bytes, o
 cdef bint push_buffer(msg_t *msg, object data, size_t share_bytes, object event) except -1:
     cdef Py_buffer view
     cdef int rc
-    PyObject_GetBuffer(data, &view, PyBUF_CONTIG_RO)
+    PyObject_GetBuffer(data, &view, PyBUF_ANY_CONTIGUOUS)
     if <size_t>view.len >= share_bytes:
         PyBuffer_Release(&view)
         return push_store(msg, pin_buffer(data, event))

@@ -1,5 +1,5 @@
 # zmqcore/_pattern_subscriber.pyx -- see the door.
-from libc.stdint cimport int32_t, uint8_t, uint32_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from zmqcore._engine cimport (
     ENGINE_ACTIVE, engine_push, engine_subscribe, engine_t, engine_writable,
 )
@@ -10,7 +10,7 @@ from zmqcore._pattern cimport (
     ops_check_never, ops_engine_nothing, ops_input_fair, ops_never, ops_send_never, ops_set_nothing, out_queue_push,
     pattern_t,
 )
-from zmqcore._pipe cimport pipe_clear
+from zmqcore._pipe cimport pipe_append, pipe_clear, pipe_pop
 from zmqcore._sys cimport EAGAIN, ENOMEM, calloc, free
 from zmqcore._trie cimport (
     TRIE_LAST_OF_TOPIC, trie_add, trie_fini, trie_init, trie_matches, trie_remove, trie_t, trie_walk,
@@ -54,8 +54,18 @@ cdef void replay(void *arg, const uint8_t *topic, size_t size) noexcept nogil:
 
 cdef void subscriber_active(pattern_t *self, engine_t *engine) noexcept nogil:
     cdef subscriber_t *state = <subscriber_t *>self.state
+    cdef uint64_t waiting = engine.outbound.msgs if engine.link == NULL and state.trie.topics else 0
+    cdef msg_t msg
     state.joining = engine
     trie_walk(&state.trie, replay, state)
+    # XSUB: what the user sent before the connection was there goes behind the subscriptions.
+    msg_init(&msg)
+    while waiting and pipe_pop(&engine.outbound, &msg) == 0:
+        waiting -= 1
+        if pipe_append(&engine.outbound, &msg) != 0:
+            engine.dropped_msgs += 1
+        msg_clear(&msg)
+    msg_fini(&msg)
 
 
 cdef void sub_lost(pattern_t *self, engine_t *engine) noexcept nogil:

@@ -9,8 +9,8 @@ from libc.stdint cimport int32_t, uint8_t
 from zmqcore._message cimport store_t
 from zmqcore._sys cimport zc_load
 
-# A store over any C-contiguous buffer. event (None: none) is set when the engine has let go of it. TypeError; BufferError;
-# MemoryError.
+# A store over any contiguous buffer, in the order of its memory. event (None: none) is set when the engine has let go of it.
+# TypeError; BufferError; MemoryError.
 cdef store_t *pin_buffer(object data, object event) except NULL
 
 # The `bytes` that a store of pin_buffer is over, when they are what lies at `at`; cut to size when nobody else has them yet. None:

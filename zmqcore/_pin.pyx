@@ -1,5 +1,5 @@
 # zmqcore/_pin.pyx -- see the door.
-from cpython.buffer cimport PyBUF_CONTIG_RO, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_ANY_CONTIGUOUS, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE, _PyBytes_Resize
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF, PyObject
@@ -122,7 +122,7 @@ cdef store_t *pin_buffer(object data, object event) except NULL:
     if pin == NULL:
         raise MemoryError()
     try:
-        PyObject_GetBuffer(data, &pin.view, PyBUF_CONTIG_RO)
+        PyObject_GetBuffer(data, &pin.view, PyBUF_ANY_CONTIGUOUS)
     except BaseException:
         free(pin)
         raise

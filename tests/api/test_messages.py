@@ -45,6 +45,17 @@ def test_a_buffer_with_holes_is_refused(sockets: Sockets) -> None:
     assert receiver.poll(0) == 0
 
 
+@pytest.mark.parametrize("copy", [True, False])
+def test_a_buffer_that_lies_by_columns_is_sent_as_it_lies(sockets: Sockets, copy: bool) -> None:
+    arrays = pytest.importorskip("_testbuffer", reason="a module of CPython's own tests")
+    columns = arrays.ndarray(list(range(6)), shape=[2, 3], flags=arrays.ND_FORTRAN, format="B")
+    sender, receiver = sockets.pair()
+    sender.copy_threshold = 1
+    sender.send(columns, copy=copy)
+    assert columns.tobytes() == bytes([0, 2, 4, 1, 3, 5])
+    assert receiver.recv() == bytes(range(6))
+
+
 @pytest.mark.parametrize("flags", ["1", None, 1.5, b"x"])
 def test_flags_are_ints(zmq: ModuleType, sockets: Sockets, flags: Any) -> None:
     if flags == 1.5 and zmq.__name__ == "zmq":

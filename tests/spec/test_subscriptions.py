@@ -186,6 +186,21 @@ def test_xsub_replay_makes_commands(rig: Rig) -> None:
     peer.expect(subscribe(b"a") + subscribe(b"b"))
 
 
+@pytest.mark.unlike_libzmq
+@pytest.mark.parametrize("minor", [0, 1])
+def test_what_an_xsub_sent_before_the_connection_comes_behind_its_subscriptions(rig: Rig, minor: int) -> None:
+    """libzmq sends all in the order of the calls, also what was taken back since."""
+    xsub, listener = rig.connecting("XSUB")
+    long = b"x" * 100_000
+    for parts in ([b"\x01b"], [b"one"], [b"\x01a", b"two"], [b"\x00b"], [b"three", b"", long], [b"\x01c"], [b"four"]):
+        xsub.send_multipart(parts)
+    peer = listener.accept()
+    peer.handshake("XPUB", minor=minor)
+    subscriptions = [subscribe(topic) if minor else message(b"\x01" + topic) for topic in (b"a", b"c")]
+    rest = [message(b"one"), message(b"two"), message(b"three", b"", long), message(b"four")]
+    peer.expect(b"".join(subscriptions + rest))
+
+
 # --- reconnect -----------------------------------------------------------------------------------------------------
 
 
