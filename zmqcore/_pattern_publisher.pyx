@@ -19,7 +19,7 @@ from zmqcore._pipe cimport pipe_append, pipe_fini, pipe_init, pipe_pop, pipe_t, 
 from zmqcore._sys cimport EAGAIN, EINVAL, ENOMEM, ENOTSUP, calloc, free, memcpy
 from zmqcore._trie cimport (
     TRIE_FIRST_OF_TOPIC, TRIE_LAST_OF_TOPIC, TRIE_UNKNOWN, TRIE_WARM_MAX, trie_add, trie_data_t, trie_fini, trie_has,
-    trie_init, trie_match, trie_remove, trie_remove_who, trie_t, trie_warm,
+    trie_init, trie_is_for_all, trie_match, trie_remove, trie_remove_who, trie_t, trie_warm,
 )
 from zmqcore._zmtp cimport COMMAND_CANCEL, COMMAND_SUBSCRIBE, ZMTP_VERSION_1, slice_t, zmtp_command_read
 
@@ -377,8 +377,7 @@ cdef int publisher_send_run(pattern_t *self, run_t *run, const store_t *prefix, 
     cdef bint is_for_all
     if options.xpub_manual_last_value:
         return -ENOTSUP
-    is_for_all = (prefix == NULL and state.trie.topics == 1 and not options.invert_matching
-                  and trie_has(&state.trie, NULL, 0))
+    is_for_all = prefix == NULL and not options.invert_matching and trie_is_for_all(&state.trie)
     topic.store = NULL
     while run.msgs and most:
         if warm == 0 and prefix == NULL and state.trie.topics >= TRIE_WARM_TOPICS:
