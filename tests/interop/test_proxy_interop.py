@@ -262,9 +262,10 @@ def test_forwarder_to_subscribers_of_everything(proxy: Proxy) -> None:
 
     def publish() -> list[list[bytes]]:
         messages = [[b"odd" if number % 2 else b"even", b"%d" % number] for number in range(2000)]
-        for message in messages:
-            pub.send_multipart(message)
-            receive(subs[b"odd"], 1)
+        for begin in range(0, len(messages), 100):
+            for message in messages[begin : begin + 100]:
+                pub.send_multipart(message)
+            assert receive(subs[b"odd"], 100) == messages[begin : begin + 100]
         return messages
 
     messages = publish()
