@@ -58,6 +58,7 @@ cdef struct host_t:
     mailbox_t *sleeper          # of an inproc peer, counted: to be woken without the lock; NULL none
     engine_t *dead
     monitor_t monitor           # what happens to the connections
+    bint is_proxied             # a proxy drives it: what a read has brought is decoded at once, whatever the mark says
     uint32_t shakes_left        # of HANDSHAKES_A_TURN, in this turn
     store_t *lent               # where the body of the next long frame may be read (host_lend); owned; NULL none
     int32_t body_bytes          # how long such bodies have been lately
@@ -139,6 +140,7 @@ cdef struct engine_t:
     pipe_t outbound
     pipe_t raw                  # bytes that go before outbound: handshake, 1.0 frames; all bytes for raw peers
     pipe_t latest               # ZMQ_CONFLATE: the message to send when outbound is empty
+    size_t pass_bytes           # so many bytes of outbound the next write takes at once; 0: not asked since the last one
     # timers
     timer_t retry_timer         # next attempt; CONNECT_TIMEOUT; HANDSHAKE_IVL
     timer_t linger_timer

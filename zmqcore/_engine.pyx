@@ -432,6 +432,7 @@ cdef void engine_stopped(engine_t *self) noexcept nogil:
     if self.is_raw and was_active and how != END_CLOSED:
         engine_notify(self)
     pipe_abandon_begun(&self.outbound)
+    self.pass_bytes = 0
     self.is_out_blocked = self.is_in_stalled = False
     if (how == END_CLOSED or how == END_FAILED or self.address == NULL or self.terms.options.reconnect_ivl_ms <= 0
             or (was_shaking and how == END_LOST and self.terms.options.reconnect_stop & RECONNECT_STOP_HANDSHAKE_FAILED)

@@ -256,7 +256,8 @@ cdef void stall(engine_t *self) noexcept nogil:
 
 
 cdef void decode(engine_t *self) noexcept nogil:
-    # Marks the frames that lie undecoded in the in pipe, up to its high-water mark.
+    # Marks the frames that lie undecoded in the in pipe, up to its high-water mark. For a proxy all of them: they are here
+    # anyway, and their run is as long as the read.
     cdef pipe_t *pipe = &self.inbound
     cdef uint64_t msgs_before = pipe.msgs
     cdef int64_t maxmsgsize = self.terms.options.maxmsgsize
@@ -266,10 +267,8 @@ cdef void decode(engine_t *self) noexcept nogil:
     cdef uint8_t flags = 0
     cdef uint64_t size = 0
     cdef bint is_sound = True
-    while True:
-        if pipe.hwm_msgs and pipe.msgs >= pipe.hwm_msgs:
-            stall(self)
-            break
+    cdef uint64_t most = pipe.hwm_msgs if pipe.hwm_msgs and not self.host.is_proxied else <uint64_t>-1
+    while pipe.msgs < most:
         if pipe.is_apart:
             if not pipe_mark_apart(pipe):
                 break
@@ -292,6 +291,8 @@ cdef void decode(engine_t *self) noexcept nogil:
             if flags & 0xf8:
                 at[0] = flags & 0x07     # reserved bits have a meaning of ours in the pipe
             pipe_mark_frame(pipe, used + size, not flags & ZMTP_MORE)
+    if pipe.hwm_msgs and pipe.msgs >= pipe.hwm_msgs:
+        stall(self)
     announce(self, msgs_before)
     if not is_sound:
         engine_stop(self, END_FAILED)

@@ -9,7 +9,7 @@ from zmqcore._curve cimport curve_output, curve_seal, curve_sent
 from zmqcore._engine cimport (
     END_LOST, ENGINE_ACTIVE, ENGINE_DEAD, ENGINE_HANDSHAKE, engine_stop, engine_stopped, engine_update_watch,
 )
-from zmqcore._limits cimport FLUSH_WRITES_MAX, GATHER_BUFFERS_MAX
+from zmqcore._limits cimport FLUSH_WRITES_MAX, GATHER_BUFFERS_MAX, PASS_BYTES_MAX
 from zmqcore._options cimport SECURITY_PLAIN
 from zmqcore._pipe cimport pipe_clear, pipe_gather, pipe_has_reopened, pipe_sent, pipe_t
 from zmqcore._raw cimport raw_encode
@@ -17,6 +17,7 @@ from zmqcore._sys cimport (
     EAGAIN, EINTR, MSG_DONTWAIT, MSG_NOSIGNAL, errno, iovec, memset, msghdr, pthread_mutex_lock, pthread_mutex_unlock,
     send, sendmsg, zc_wipe,
 )
+from zmqcore._sys_net cimport net_send_room
 from zmqcore._v1 cimport v1_encode
 from zmqcore._zmtp cimport ZMTP_VERSION_1, slice_t
 
@@ -61,6 +62,23 @@ cdef void reopen(engine_t *self) noexcept nogil:
         self.host.ops.output(self.host.arg, self)
 
 
+cdef size_t find_pass_bytes(const engine_t *self) noexcept nogil:
+    # 1: none, but asked.
+    cdef size_t room
+    if (self.state != ENGINE_ACTIVE or self.version == ZMTP_VERSION_1 or self.is_raw or self.curve != NULL or self.is_writing
+            or self.is_out_blocked or self.is_ending or self.raw.bytes):
+        return 1
+    # The kernel counts its own structures, too.
+    room = net_send_room(self.watch.fd) // 4 * 3
+    return 1 + (room if room < PASS_BYTES_MAX else PASS_BYTES_MAX)
+
+
+cdef bint engine_passes(engine_t *self, size_t bytes) noexcept nogil:
+    if self.pass_bytes == 0:
+        self.pass_bytes = find_pass_bytes(self)
+    return self.outbound.bytes + bytes < self.pass_bytes
+
+
 cdef void write_failed(engine_t *self) noexcept nogil:
     # Reading finds the end of the connection, after what the peer still had to say.
     if self.is_lingering:
@@ -71,6 +89,7 @@ cdef void write_failed(engine_t *self) noexcept nogil:
 
 cdef void begin_write(engine_t *self) noexcept nogil:
     self.is_writing = True
+    self.pass_bytes = 0
     self.host.turns += 1
     pthread_mutex_unlock(&self.host.lock)
 

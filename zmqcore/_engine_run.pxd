@@ -3,6 +3,7 @@
 # Lock: the locks of both sockets.
 from libc.stdint cimport uint32_t, uint64_t
 from zmqcore._engine cimport engine_attention, engine_t
+from zmqcore._engine_output cimport engine_passes
 from zmqcore._message cimport store_t
 from zmqcore._pipe cimport (
     pipe_append_prefixed, pipe_append_run, pipe_append_small, pipe_consume_run, pipe_has_reopened, pipe_is_full,
@@ -22,6 +23,19 @@ cdef inline uint64_t engine_out_room(engine_t *self) noexcept nogil:
     if pipe_is_full(&self.outbound):
         return 0
     return self.outbound.hwm_msgs - self.outbound.msgs
+
+# Whether bytes more may be appended: below the mark, or when they leave at once. engine_takes_runs.
+cdef inline bint engine_has_room(engine_t *self, size_t bytes) noexcept nogil:
+    if self.outbound.hwm_msgs == 0 or (self.outbound.msgs < self.outbound.hwm_msgs and not self.outbound.is_full):
+        return True
+    return self.outbound.bytes + bytes < self.pass_bytes or engine_passes(self, bytes) or not pipe_is_full(&self.outbound)
+
+# How many messages of the run may be appended. engine_takes_runs.
+cdef inline uint64_t engine_run_room(engine_t *self, const run_t *run) noexcept nogil:
+    if self.outbound.hwm_msgs == 0 or (not self.outbound.is_full
+                                       and self.outbound.msgs + run.msgs <= self.outbound.hwm_msgs):
+        return run.msgs
+    return run.msgs if engine_passes(self, run.bytes) else engine_out_room(self)
 
 # Appends the first msgs messages, bytes long, of the run. 0; -ENOMEM.
 cdef inline int engine_append_run(engine_t *self, const run_t *run, size_t bytes, uint32_t msgs) noexcept nogil:

@@ -30,6 +30,9 @@ cdef enum:
     # One writev: buffers and bytes taken at once. More bytes than a kernel socket buffer holds gain nothing.
     GATHER_BUFFERS_MAX = 64
     GATHER_BYTES_MAX = 1048576
+    # A proxy appends so many bytes to a pipe beyond its high-water mark, if the kernel has room for all of them: two reads of the
+    # largest size. Smaller writes wake up the receiver more often (design.md, "A receiver is woken up for more").
+    PASS_BYTES_MAX = 524288
     # Writes an engine makes in one flush before others get their turn.
     FLUSH_WRITES_MAX = 8
 

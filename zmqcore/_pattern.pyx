@@ -4,7 +4,9 @@ from zmqcore._engine cimport (
     ENGINE_DEAD, engine_pop, engine_pop_body, engine_push, engine_push_bodies, engine_push_body, engine_readable,
     engine_release, engine_writable,
 )
-from zmqcore._engine_run cimport engine_append_raw, engine_append_run, engine_out_room, engine_takes_runs
+from zmqcore._engine_run cimport (
+    engine_append_raw, engine_append_run, engine_has_room, engine_run_room, engine_takes_runs,
+)
 from zmqcore._message cimport msg_clear, msg_fini, msg_init, msg_move, msg_push
 from zmqcore._pipe cimport raw_t, run_advance, run_first
 from zmqcore._sys cimport EAGAIN, EINVAL, ENOMEM, ENOTSUP, memset
@@ -180,7 +182,7 @@ cdef inline void load_rotate(pattern_t *self, engine_t *engine) noexcept nogil:
 
 cdef int send_run_to(engine_t *engine, run_t *run, uint32_t most) noexcept nogil:
     # The only taker gets as much of the run as fits, in one piece.
-    cdef uint64_t room = engine_out_room(engine)
+    cdef uint64_t room = engine_run_room(engine, run)
     cdef run_t rest = run[0]
     cdef uint32_t msgs = run.msgs if run.msgs < most else most
     cdef uint32_t _
@@ -205,7 +207,7 @@ cdef int send_run_to(engine_t *engine, run_t *run, uint32_t most) noexcept nogil
 
 cdef int ops_send_run_load(pattern_t *self, run_t *run, const store_t *prefix, uint32_t most) noexcept nogil:
     # One message to each engine in turn. The queue is turned once, at the end, and not message by message.
-    cdef engine_t *engine = load_pick(self)
+    cdef engine_t *engine = self.out_first
     cdef engine_t *next
     cdef raw_t raw
     cdef int rc = 0
@@ -216,15 +218,15 @@ cdef int ops_send_run_load(pattern_t *self, run_t *run, const store_t *prefix, u
             rc = -EAGAIN
             break
         next = engine.out_next if engine.out_next != NULL else self.out_first
-        if engine.link == NULL and engine_out_room(engine) == 0:
+        if not engine_takes_runs(engine):
+            rc = -ENOTSUP
+            break
+        run_first(run, &raw)
+        if not engine_has_room(engine, raw.bytes):
             # Full: out of the queue until it reopens.
             next = next if next != engine else NULL
             out_queue_remove(self, engine)
-        elif not engine_takes_runs(engine):
-            rc = -ENOTSUP
-            break
         else:
-            run_first(run, &raw)
             rc = engine_append_raw(engine, run, &raw, 0, prefix)
             if rc == 0:
                 run_advance(run, &raw)

@@ -5,7 +5,9 @@
 # peer of the notification that was read last, who may be gone by then.
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from zmqcore._engine cimport engine_pop, engine_push, engine_push_body, engine_t, engine_writable
-from zmqcore._engine_run cimport engine_append_raw, engine_append_run, engine_out_room, engine_takes_runs
+from zmqcore._engine_run cimport (
+    engine_append_raw, engine_append_run, engine_has_room, engine_out_room, engine_run_room, engine_takes_runs,
+)
 from zmqcore._limits cimport NOTIFICATIONS_MAX, TRIE_WARM_TOPICS
 from zmqcore._message cimport (
     msg_clear, msg_fini, msg_init, msg_label, msg_push, msg_push_copy, msg_shift, msg_t, msg_unshift, part_t, store_new,
@@ -19,7 +21,7 @@ from zmqcore._pipe cimport pipe_append, pipe_fini, pipe_init, pipe_pop, pipe_t, 
 from zmqcore._sys cimport EAGAIN, EINVAL, ENOMEM, ENOTSUP, calloc, free, memcpy
 from zmqcore._trie cimport (
     TRIE_FIRST_OF_TOPIC, TRIE_LAST_OF_TOPIC, TRIE_UNKNOWN, TRIE_WARM_MAX, trie_add, trie_data_t, trie_fini, trie_has,
-    trie_init, trie_match, trie_remove, trie_remove_who, trie_t, trie_warm,
+    trie_init, trie_is_for_all, trie_match, trie_remove, trie_remove_who, trie_t, trie_warm,
 )
 from zmqcore._zmtp cimport COMMAND_CANCEL, COMMAND_SUBSCRIBE, ZMTP_VERSION_1, slice_t, zmtp_command_read
 
@@ -329,7 +331,7 @@ cdef int send_run_to_all(pattern_t *self, run_t *run, uint32_t most) noexcept no
     cdef raw_t raw
     cdef uint32_t i, _
     for i in range(state.hit_count):
-        fits = engine_out_room(state.hits[i])
+        fits = engine_run_room(state.hits[i], run)
         room = room if room < fits else fits
     if room == 0:
         return 0
@@ -377,8 +379,7 @@ cdef int publisher_send_run(pattern_t *self, run_t *run, const store_t *prefix, 
     cdef bint is_for_all
     if options.xpub_manual_last_value:
         return -ENOTSUP
-    is_for_all = (prefix == NULL and state.trie.topics == 1 and not options.invert_matching
-                  and trie_has(&state.trie, NULL, 0))
+    is_for_all = prefix == NULL and not options.invert_matching and trie_is_for_all(&state.trie)
     topic.store = NULL
     while run.msgs and most:
         if warm == 0 and prefix == NULL and state.trie.topics >= TRIE_WARM_TOPICS:
@@ -398,11 +399,11 @@ cdef int publisher_send_run(pattern_t *self, run_t *run, const store_t *prefix, 
                 continue
         if options.xpub_nodrop:
             for i in range(state.hit_count):
-                if engine_out_room(state.hits[i]) == 0:
+                if not engine_has_room(state.hits[i], raw.bytes):
                     return -EAGAIN
         for i in range(state.hit_count):
             engine = state.hits[i]
-            if engine_out_room(engine) == 0 or engine_append_raw(engine, run, &raw, 0, prefix) != 0:
+            if not engine_has_room(engine, raw.bytes) or engine_append_raw(engine, run, &raw, 0, prefix) != 0:
                 engine.dropped_msgs += 1
         run_advance(run, &raw)
         most -= 1

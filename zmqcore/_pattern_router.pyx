@@ -14,7 +14,7 @@ from zmqcore._pattern cimport (
     fair_is_readable, fair_recv, ops_engine_nothing, ops_input_fair, ops_set_nothing, pattern_detach, pattern_t,
     send_probe,
 )
-from zmqcore._engine_run cimport engine_append_raw, engine_out_room, engine_takes_runs
+from zmqcore._engine_run cimport engine_append_raw, engine_has_room, engine_takes_runs
 from zmqcore._pipe cimport raw_t, run_advance, run_first, run_t
 from zmqcore._sys cimport EAGAIN, EHOSTUNREACH, EINVAL, ENOMEM, ENOTSUP, calloc, free, memcmp, memcpy, zc_put_be32
 
@@ -270,7 +270,7 @@ cdef int router_send_run(pattern_t *self, run_t *run, const store_t *prefix, uin
         if engine != NULL:
             if not engine_takes_runs(engine):
                 return -ENOTSUP
-            if engine_out_room(engine) == 0:
+            if not engine_has_room(engine, raw.bytes - skip):
                 engine.dropped_msgs += 1
             elif engine_append_raw(engine, run, &raw, skip, NULL) != 0:
                 return -ENOMEM

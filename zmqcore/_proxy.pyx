@@ -272,7 +272,7 @@ cdef int forward_one(proxy_t *self, int direction, uint64_t *moved_bytes) noexce
     cdef size_t size
     cdef msg_t msg
     cdef int rc
-    if not source.pattern.ops.is_readable(&source.pattern):
+    if not source.pattern.ops.is_readable(&source.pattern) or not can_take(self, source, target):
         return -EAGAIN
     msg_init(&msg)
     rc = source.pattern.ops.recv(&source.pattern, &msg)
@@ -383,8 +383,6 @@ cdef int forward(proxy_t *self, int direction) noexcept nogil:
             return 0 if rc == -EAGAIN else rc
         self.has_moved = True
     while moved < PROXY_BURST_MSGS and bytes < PROXY_BURST_BYTES:
-        if not can_take(self, source, target):
-            break
         rc = -ENOTSUP
         if by_runs:
             rc = forward_run(self, direction, PROXY_BURST_MSGS - moved, &moved, &bytes)

@@ -765,13 +765,14 @@ cdef int socket_seize(socket_t *self) noexcept nogil:
         rc = host_open(&self.host)
     if rc == 0:
         io_adopt(&self.nest)
-        self.is_driven = True
+        self.is_driven = self.host.is_proxied = True
     socket_leave(self)
     return rc
 
 
 cdef void socket_release(socket_t *self) noexcept nogil:
     pthread_mutex_lock(&self.host.lock)
+    self.host.is_proxied = False
     self.is_asleep = False
     mailbox_disarm(self.host.mailbox)
     stop_driving(self)

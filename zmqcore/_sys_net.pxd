@@ -26,6 +26,9 @@ cdef extern from * nogil:
     #include <sys/types.h>
     #include <sys/un.h>
     #include <unistd.h>
+    #ifdef SO_MEMINFO
+    #include <linux/sock_diag.h>
+    #endif
 
     typedef struct {
         union {
@@ -383,6 +386,21 @@ cdef extern from * nogil:
         (void)fd;
     #endif
     }
+    /* Bytes that the next send takes at once, about: what is free of the send buffer. 0: none, or the system does not say. */
+    static inline size_t net_send_room(int fd) {
+    #ifdef SO_MEMINFO
+        uint32_t info[SK_MEMINFO_VARS];
+        socklen_t size = sizeof info;
+        uint32_t used;
+        if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &size) != 0 || size <= SK_MEMINFO_WMEM_QUEUED * sizeof info[0]) return 0;
+        used = info[SK_MEMINFO_WMEM_QUEUED];
+        if (used < info[SK_MEMINFO_WMEM_ALLOC]) used = info[SK_MEMINFO_WMEM_ALLOC];
+        return used < info[SK_MEMINFO_SNDBUF] ? info[SK_MEMINFO_SNDBUF] - used : 0;
+    #else
+        (void)fd;
+        return 0;
+    #endif
+    }
     static inline int net_set_device(int fd, const char *device) {
     #ifdef SO_BINDTODEVICE
         return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)strlen(device)) < 0 ? -errno : 0;
@@ -448,6 +466,7 @@ cdef extern from * nogil:
     bint net_peer_has_group(int fd, int32_t gid)
     int net_set(int fd, int level, int option, int value)
     void net_unpace(int fd)
+    size_t net_send_room(int fd)
     int net_set_device(int fd, const char *device)
 
     int net_unlink(const char *path)

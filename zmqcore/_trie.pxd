@@ -64,6 +64,9 @@ cdef bint trie_has(const trie_t *self, const uint8_t *topic, size_t size) noexce
 # Whether any topic is a prefix of data.
 cdef bint trie_matches(const trie_t *self, const uint8_t *data, size_t size) noexcept nogil
 
+# Whether there are subscribers, and each of them has the topic "": then each gets every message, whatever else it has.
+cdef bint trie_is_for_all(const trie_t *self) noexcept nogil
+
 # Calls fn for every topic present, in byte order (a prefix before its extensions).
 cdef void trie_walk(const trie_t *self, trie_topic_fn fn, void *arg) noexcept nogil
 

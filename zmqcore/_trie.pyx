@@ -641,6 +641,10 @@ cdef bint trie_matches(const trie_t *self, const uint8_t *data, size_t size) noe
     return node != NULL
 
 
+cdef bint trie_is_for_all(const trie_t *self) noexcept nogil:
+    return self.root.subs.count != 0 and self.root.subs.count == self.own.subs.count
+
+
 cdef void trie_walk(const trie_t *self, trie_topic_fn fn, void *arg) noexcept nogil:
     cdef const trie_node_t *node = self.root
     cdef size_t size = 0

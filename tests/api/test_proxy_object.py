@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -242,6 +244,46 @@ def test_drops_and_high_water_marks_are_counted(bench: Bench) -> None:
     lonely.close()
     with pytest.raises(zmqcore.ZMQError):
         lonely.stats()
+
+
+@contextlib.contextmanager
+def low_marks(buffer_bytes: int = -1) -> Iterator[Bench]:
+    """A running proxy with high-water marks of 5, and 800 messages of 100 bytes on their way to it."""
+    made = Bench()
+    made.frontend.rcvhwm = made.backend.sndhwm = made.sink.rcvhwm = 5
+    made.backend.sndbuf = made.sink.rcvbuf = buffer_bytes
+    made.join()
+    try:
+        made.proxy.start()
+        made.proxy.pause()
+        wait_until(lambda: made.proxy.stats()["paused"] == 1, what="the pause")
+        wait_until(lambda: made.proxy.stats()["backend_peers"] == 1, what="the sink")
+        made.source.send_many([b"%100d" % number for number in range(800)])
+        wait_until(lambda: made.frontend.stats()["queued_in_messages"] >= 5, what="messages")
+        made.proxy.resume()
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel does not say what it takes")
+def test_what_the_kernel_takes_at_once_is_no_question_of_the_mark() -> None:
+    with low_marks() as bench:
+        assert [int(bench.sink.recv()) for _ in range(800)] == list(range(800))
+        assert bench.backend.stats()["times_full"] == 0
+
+
+def test_no_more_than_the_mark_stays_in_a_blocked_proxy() -> None:
+    with low_marks(buffer_bytes=16 * 1024) as bench:
+
+        def fill() -> bool:
+            with contextlib.suppress(zmqcore.Again):
+                while True:
+                    bench.source.send(bytes(100), zmqcore.DONTWAIT)
+            return bool(bench.proxy.stats()["forward_blocked_us"] > 0)
+
+        wait_until(fill, what="the proxy to be blocked")
+        assert 0 < bench.backend.stats()["queued_out_messages"] <= 5
 
 
 def test_totals_outlive_the_peer(bench: Bench) -> None:

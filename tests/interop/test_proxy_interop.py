@@ -248,6 +248,37 @@ def test_forwarder(proxy: Proxy, front: str, back: str, capture_type: str | None
     proxy.terminate()
 
 
+def test_forwarder_to_subscribers_of_everything(proxy: Proxy) -> None:
+    """Whoever has the empty topic gets each message once, whatever else it has, and until it gives that one up."""
+    proxy.add("frontend", "XSUB", "tcp")
+    proxy.add("backend", "XPUB", "tcp")
+    proxy.start()
+    pub = proxy.client("frontend", "XPUB")
+    subs = {topic: proxy.client("backend", "SUB", subscribe=b"") for topic in (b"even", b"odd")}
+    for topic, sub in subs.items():
+        sub.subscribe(topic)
+    # A topic comes after the empty one of the same subscriber.
+    assert {message[0] for message in receive(pub, 3)} == {b"\x01", b"\x01even", b"\x01odd"}
+
+    def publish() -> list[list[bytes]]:
+        messages = [[b"odd" if number % 2 else b"even", b"%d" % number] for number in range(2000)]
+        for begin in range(0, len(messages), 100):
+            for message in messages[begin : begin + 100]:
+                pub.send_multipart(message)
+            assert receive(subs[b"odd"], 100) == messages[begin : begin + 100]
+        return messages
+
+    messages = publish()
+    assert receive(subs[b"even"], len(messages)) == messages
+    subs[b"even"].unsubscribe(b"")
+    subs[b"even"].subscribe(b"mark")
+    assert receive(pub, 1) == [[b"\x01mark"]]
+    messages = publish()
+    assert receive(subs[b"even"], len(messages) // 2) == messages[::2]
+    assert not subs[b"even"].poll(0) and not subs[b"odd"].poll(0)
+    proxy.terminate()
+
+
 @TRANSPORTS
 @CAPTURES
 def test_streamer(proxy: Proxy, front: str, back: str, capture_type: str | None) -> None:

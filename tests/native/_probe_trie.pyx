@@ -198,6 +198,10 @@ cdef class Trie:
                 done += t.trie_remove(&self.self, at + i * stride, size, who, False) != t.TRIE_UNKNOWN
         return done
 
+    @property
+    def is_for_all(self):
+        return t.trie_is_for_all(&self.self)
+
     def matches(self, bytes data):
         cdef size_t size = len(data)
         cdef uint8_t *copy = <uint8_t *>malloc(size)

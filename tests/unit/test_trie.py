@@ -60,6 +60,8 @@ def assert_same(trie: probe.Trie, model: Model) -> None:
     assert trie.check()
     assert trie.topics == len(model.topics)
     assert trie.walk() == sorted(model.topics)
+    everybody = {who for subs in model.topics.values() for who in subs}
+    assert trie.is_for_all == (bool(everybody) and everybody == set(model.topics.get(b"", {})))
 
 
 # --- what a change reports ---------------------------------------------------------------------------------------
@@ -101,6 +103,20 @@ def test_the_empty_topic_matches_everything() -> None:
     assert trie.match(b"") == [7] and trie.match(b"anything") == [7] and trie.matches(b"x")
     assert trie.remove(b"", 7) == LAST
     assert not trie.matches(b"x")
+
+
+def test_it_is_for_all_while_every_subscriber_has_the_empty_topic() -> None:
+    trie = probe.Trie()
+    assert not trie.is_for_all
+    for topic, who, is_for_all in ((b"a", 1, False), (b"", 1, True), (b"b", 2, False), (b"", 2, True), (b"c", 2, True)):
+        trie.add(topic, who)
+        assert trie.is_for_all == is_for_all
+    trie.remove(b"", 1)
+    assert not trie.is_for_all
+    trie.remove_who(1, False)
+    assert trie.is_for_all
+    trie.remove_who(2, False)
+    assert not trie.is_for_all
 
 
 def test_a_subscriber_is_matched_once_for_each_of_its_topics() -> None:
