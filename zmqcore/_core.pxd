@@ -50,6 +50,8 @@ cdef socket_t *socket_of(Socket socket) noexcept
 # raises what a signal handler raises.
 cdef int message_out(socket_t *socket, msg_t *msg, int flags, bint is_whole) except? -1
 cdef int message_in(socket_t *socket, msg_t *msg, int flags, bint is_whole, bint copy, bint *more) except? -1
+# Before a receive of `bytes`: what has come lately says how much memory to lend the socket (socket_lend).
+cdef int lend_bytes(socket_t *socket) except -1
 cdef int poll_table(poll_item_t *table, int count, long long timeout_ms) except? -1
 
 # The short way of a small message: out, whether data has gone that way; in, bytes, or None when it has to come the other way.

@@ -6,7 +6,7 @@
 # that is running. Only zmqcore.asyncio imports this module: other programs do not load asyncio.
 import cython
 from libc.stdint cimport int32_t
-from zmqcore._core cimport Socket
+from zmqcore._core cimport Socket, lend_bytes
 from zmqcore._errno cimport check
 from zmqcore._frame cimport SHARE_NONE, Frame, push_data, push_parts, take_part, take_parts
 from zmqcore._limits cimport READY_RUN_BATCH, READY_RUN_MAX
@@ -202,6 +202,8 @@ def recv_ready(Socket socket not None, bint is_whole, bint copy):
     msg_init(&msg)
     try:
         rc = socket_recv_quick(at, &msg, is_whole, &more)
+        if copy:
+            lend_bytes(at)
         if rc == -EAGAIN:
             with nogil:
                 rc = socket_recv(at, &msg, is_whole, &more, 1)

@@ -7,6 +7,7 @@
 import sys
 
 from libc.stdint cimport int32_t, uint32_t
+from zmqcore._core cimport lend_bytes
 from zmqcore._core_backend cimport Socket, frame_of
 from zmqcore._frame cimport SHARE_NONE, push_data, push_parts, take_part
 from zmqcore._message cimport msg_fini, msg_init, msg_t
@@ -46,6 +47,8 @@ cdef object take(socket_t *socket, bint is_whole, bint copy, bint track, bint ma
     msg_init(&msg)
     try:
         rc = socket_recv_quick(socket, &msg, is_whole, &more)
+        if copy:
+            lend_bytes(socket)
         if rc > 0:
             with nogil:
                 socket_attend(socket)

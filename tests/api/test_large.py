@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import hashlib
+import importlib
 import os
 import random
 import sys
@@ -16,7 +18,7 @@ import pytest
 
 from tests.api.helpers import Sockets
 from tests.raw_peer import Rig, frame, resident_bytes
-from tests.support import Task, wait_until
+from tests.support import DEADLINE_S, Task, wait_until
 
 MIB = 1 << 20
 
@@ -68,6 +70,35 @@ def test_large_messages_arrive_as_they_were_sent(core_sockets: Sockets, kind: st
         else:
             got += [pull.recv()] if way == "recv" else pull.recv_multipart()
     sending.join()
+    assert all(type(data) is bytes for data in got)
+    assert [(len(data), digest(data)) for data in got] == [(len(data), digest(data)) for data in sent]
+
+
+@pytest.mark.parametrize("kind", ["same", "varied", "shrinking", "growing", "among short ones", "edges"])
+@pytest.mark.parametrize("is_whole", [False, True])
+def test_large_messages_that_are_awaited_arrive_as_they_were_sent(core: ModuleType, kind: str, is_whole: bool) -> None:
+    sent = [data_of(size, i) for i, size in enumerate(sizes_of(kind))]
+
+    async def main(context: Any) -> list[bytes]:
+        push, pull = context.socket(core.PUSH), context.socket(core.PULL)
+        push.connect(f"tcp://127.0.0.1:{pull.bind_to_random_port('tcp://127.0.0.1')}")
+
+        async def send_all() -> None:
+            for data in sent:
+                await push.send(data)
+
+        sending = asyncio.ensure_future(send_all())
+        got: list[bytes] = []
+        while len(got) < len(sent):
+            got += await pull.recv_multipart() if is_whole else [await pull.recv()]
+        await sending
+        return got
+
+    context = importlib.import_module(f"{core.__name__}.asyncio").Context()
+    try:
+        got = asyncio.run(asyncio.wait_for(main(context), DEADLINE_S))
+    finally:
+        Task(lambda: context.destroy(0)).join()
     assert all(type(data) is bytes for data in got)
     assert [(len(data), digest(data)) for data in got] == [(len(data), digest(data)) for data in sent]
 
