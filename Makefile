@@ -96,17 +96,19 @@ docs: $(BUILT) $(VENV)/.group-test
 #   address  Python never frees everything at exit, so leaks are not looked for. ZMQCORE_DEBUG: zc_check aborts. The quarantine,
 #            memory that was freed, is kept below what the tests of bounds allow the process to grow by.
 #   thread   The GIL orders what free-threaded builds do not, so it is not counted (tests/tsan.supp). Optimised: that is the
-#            code that runs. setarch, where it may: some kernels place memory where TSan cannot have it. history_size: without it one of the two
-#            stacks is often forgotten. Reports are for fd 2, which pytest would keep for itself, and for the exit status, which it
-#            would lose if it shared the tests out.
+#            code that runs. setarch, where it may: some kernels place memory where TSan cannot have it. history_size: without
+#            it one of the two stacks is often forgotten. Reports are for fd 2, which pytest would keep for itself, and for the
+#            exit status, which it would lose if it shared the tests out.
 SANITIZER ?= address,undefined
 COMMA := ,
 SANITIZED := build/sanitize-$(subst $(COMMA),-,$(SANITIZER))
 SHIPPED := Makefile README.md CHANGELOG.md CONTRIBUTING.md LICENSE MANIFEST.in pyproject.toml setup.py \
 	.pre-commit-config.yaml .github .ci zmqcore tests docs demo bench
 ifeq ($(SANITIZER),thread)
-SANITIZE_RUN := TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp:ignore_noninstrumented_modules=1:history_size=7:second_deadlock_stack=1:die_after_fork=0 \
-	LD_PRELOAD="$$($(CC) -print-file-name=libtsan.so) $$($(CC) -print-file-name=libstdc++.so)" $$(setarch -R echo setarch -R 2>/dev/null)
+TSAN_FLAGS := ignore_noninstrumented_modules=1:history_size=7:second_deadlock_stack=1:die_after_fork=0
+SANITIZE_RUN := TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp:$(TSAN_FLAGS) \
+	LD_PRELOAD="$$($(CC) -print-file-name=libtsan.so) $$($(CC) -print-file-name=libstdc++.so)" \
+	$$(setarch -R echo setarch -R 2>/dev/null)
 SANITIZE_TESTS ?= tests/api tests/faults tests/unit/test_link.py tests/unit/test_reactor.py tests/spec/test_zap.py \
 	tests/interop/test_curve.py tests/interop/test_proxy_interop.py
 SANITIZE_ARGS := -n 0 --capture=sys
