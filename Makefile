@@ -89,22 +89,43 @@ lint-fast: $(VENV)/.group-lint
 docs: $(BUILT) $(VENV)/.group-test
 	$(PY) -m pytest -q tests/test_docs.py $(ARGS)
 
-## make sanitize                                the suite under ASan and UBSan, in a copy of the tree
-# The copy keeps the sanitized modules apart from those of the other builds; tar keeps the times of the files, so that a
-# second run rebuilds only what changed. libstdc++ is loaded early because libzmq throws, and ASan must know __cxa_throw
-# before it starts. Python never frees everything at exit, so leaks are not looked for. ZMQCORE_DEBUG: zc_check aborts.
-# The quarantine, memory that was freed, is kept below what the tests of bounds allow the process to grow by.
-SANITIZED := build/sanitize
+## make sanitize [SANITIZER=thread]             the suite under ASan and UBSan; thread: what meets in threads under TSan
+# In a copy of the tree, which keeps the sanitized modules apart from those of the other builds; tar keeps the times of the
+# files, so that a second run rebuilds only what changed. libstdc++ is loaded early because libzmq throws, and the runtimes
+# must know __cxa_throw before they start. What the options say:
+#   address  Python never frees everything at exit, so leaks are not looked for. ZMQCORE_DEBUG: zc_check aborts. The quarantine,
+#            memory that was freed, is kept below what the tests of bounds allow the process to grow by.
+#   thread   The GIL orders what free-threaded builds do not, so it is not counted (tests/tsan.supp). Optimised: that is the
+#            code that runs. setarch, where it may: some kernels place memory where TSan cannot have it. history_size: without
+#            it one of the two stacks is often forgotten. Reports are for fd 2, which pytest would keep for itself, and for the
+#            exit status, which it would lose if it shared the tests out.
+SANITIZER ?= address,undefined
+COMMA := ,
+SANITIZED := build/sanitize-$(subst $(COMMA),-,$(SANITIZER))
 SHIPPED := Makefile README.md CHANGELOG.md CONTRIBUTING.md LICENSE MANIFEST.in pyproject.toml setup.py \
 	.pre-commit-config.yaml .github .ci zmqcore tests docs demo bench
+ifeq ($(SANITIZER),thread)
+TSAN_FLAGS := ignore_noninstrumented_modules=1:history_size=7:second_deadlock_stack=1:die_after_fork=0
+SANITIZE_RUN := TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp:$(TSAN_FLAGS) \
+	LD_PRELOAD="$$($(CC) -print-file-name=libtsan.so) $$($(CC) -print-file-name=libstdc++.so)" \
+	$$(setarch -R echo setarch -R 2>/dev/null)
+SANITIZE_TESTS ?= tests/api tests/faults tests/unit/test_link.py tests/unit/test_reactor.py tests/spec/test_zap.py \
+	tests/interop/test_curve.py tests/interop/test_proxy_interop.py
+SANITIZE_ARGS := -n 0 --capture=sys
+else
+SANITIZE_RUN := ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:quarantine_size_mb=16 \
+	UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libstdc++.so)"
+SANITIZE_TESTS ?=
+SANITIZE_ARGS := -n $(JOBS) --dist loadgroup
+endif
 sanitize:
 	@mkdir -p $(SANITIZED)
 	@tar -cf - --exclude='*.so' --exclude=__pycache__ $(SHIPPED) | tar -xf - -C $(SANITIZED)
-	ZMQCORE_SANITIZE=address,undefined ZMQCORE_DEBUG=1 $(MAKE) -C $(SANITIZED) VENV=$(abspath .venv-sanitize) sanitized
+	ZMQCORE_SANITIZE=$(SANITIZER) ZMQCORE_DEBUG=$(if $(findstring thread,$(SANITIZER)),,1) \
+		$(MAKE) -C $(SANITIZED) VENV=$(abspath .venv-sanitize-$(subst $(COMMA),-,$(SANITIZER))) sanitized
 sanitized: $(PROBED) $(VENV)/.group-test
-	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:quarantine_size_mb=16 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
-	PYTHONMALLOC=malloc LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libstdc++.so)" \
-	$(PY) -m pytest -n $(JOBS) --dist loadgroup --timeout 300 $(ARGS)
+	PYTHONMALLOC=malloc $(SANITIZE_RUN) $(PY) -m pytest $(SANITIZE_ARGS) --timeout 300 $(SANITIZE_TESTS) $(ARGS)
 
 ## make test-all                                the suite on each CPython of 3.10 to 3.13 that is found
 test-all:

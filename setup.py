@@ -50,6 +50,8 @@ def extension(module: str, source: Path) -> Extension:
     if SANITIZE:
         compile_args += [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer", "-g"]
         link_args += [f"-fsanitize={SANITIZE}"]
+        # No sanitizer sees an object's second life out of a free list, nor TSan the GIL, which guards cached look-ups.
+        macros += [("CYTHON_USE_FREELISTS", "0"), ("CYTHON_USE_DICT_VERSIONS", "0")]
     if COVERAGE:
         macros += [("CYTHON_TRACE_NOGIL", "1")]
     return Extension(

@@ -32,7 +32,7 @@ cdef struct context_t:
     inproc_name_t *names
     inproc_wait_t *waits        # oldest first
     inproc_wait_t *waits_last
-    # options; read when a socket is made, or when the first I/O thread is
+    # options; read when a socket is made (ipv6 and blocky atomically, without the lock), or when the first I/O thread is
     int32_t io_threads_wanted
     int32_t max_sockets
     int32_t max_msgsz

@@ -93,9 +93,9 @@ cdef int context_set(context_t *self, int32_t option, int32_t value) noexcept no
     elif option == CTX_ZERO_COPY_RECV and value >= 0:
         self.zero_copy_recv = value != 0
     elif option == CTX_IPV6 and value >= 0:
-        self.ipv6 = value != 0
+        zc_store(&self.ipv6, value != 0)
     elif option == CTX_BLOCKY and value >= 0:
-        self.blocky = value != 0
+        zc_store(&self.blocky, value != 0)
     else:
         rc = -EINVAL
     pthread_mutex_unlock(&self.lock)

@@ -8,7 +8,7 @@
 # pyzmq is half made when this is imported, and its parts are looked up at their first use (`pyzmq`).
 from cpython.buffer cimport PyBUF_ANY_CONTIGUOUS, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.stdint cimport int32_t, uint32_t
+from libc.stdint cimport int32_t, uint32_t, uint64_t
 from zmqcore._context cimport context_get, context_set, context_t
 from zmqcore._core cimport Context as CoreContext
 from zmqcore._core cimport Socket as CoreSocket
@@ -26,10 +26,12 @@ from zmqcore._options cimport (
 from zmqcore._pin cimport pin_buffer, pins_look, pins_waiting
 from zmqcore._poll cimport poll_item_t
 from zmqcore._socket cimport (
-    SOCKET_SNDMORE, socket_bind, socket_check, socket_connect, socket_disconnect, socket_events_quick, socket_get, socket_t,
+    SOCKET_SNDMORE, socket_bind, socket_connect, socket_disconnect, socket_events_quick, socket_get, socket_t,
     socket_unbind,
 )
-from zmqcore._sys cimport EAGAIN, EFAULT, EINTR, EINVAL, ENAMETOOLONG, ENOENT, ENOMEM, ENOTSOCK, ETERM, calloc, free
+from zmqcore._sys cimport (
+    EAGAIN, EFAULT, EINTR, EINVAL, ENAMETOOLONG, ENOENT, ENOMEM, ENOTSOCK, ETERM, calloc, free, zc_add_u64, zc_load, zc_store,
+)
 from zmqcore._sys_net cimport IPC_PATH_BYTES_MAX
 
 import weakref
@@ -41,14 +43,13 @@ cdef const int32_t *released = pins_waiting()
 
 # Number -> Context or Socket of _core, as long as it is open. The GIL, or the dict's own lock, guards it.
 cdef dict handles = {}
-cdef size_t last_number = 0
+cdef uint64_t last_number = 0   # atomic
 
 
 cdef size_t handle_new(object made):
-    global last_number
-    last_number += 1
-    handles[last_number] = made
-    return last_number
+    cdef size_t number = zc_add_u64(&last_number, 1)
+    handles[number] = made
+    return number
 
 
 cdef object pyzmq_module = None
@@ -104,7 +105,7 @@ cdef class Context:
     cdef CoreContext _core      # None: a shadow of nothing
     cdef size_t _number
     cdef bint _is_shadow
-    cdef public bint closed
+    cdef int32_t _is_closed     # atomic
     cdef object __weakref__
 
     def __init__(self, int io_threads=1, shadow=0):
@@ -126,7 +127,7 @@ cdef class Context:
 
     cdef context_t *opened(self) except NULL:
         cdef context_t *context = NULL
-        if self.closed:
+        if zc_load(&self._is_closed):
             raise RuntimeError("the context has been terminated")
         if self._core is not None:
             context = context_of(self._core)
@@ -135,18 +136,23 @@ cdef class Context:
         return context
 
     @property
+    def closed(self):
+        """Whether it has been terminated here."""
+        return zc_load(&self._is_closed) != 0
+
+    @property
     def underlying(self):
         """What a shadow is made of: a number that no other context or socket has, or 0 once it has been terminated here."""
-        return 0 if self.closed else self._number
+        return 0 if zc_load(&self._is_closed) else self._number
 
     def term(self):
         """Ends the context (zmq_ctx_term(3)): calls on its sockets fail with ETERM; waits until all are closed and flushed."""
-        if self.closed:
+        if zc_load(&self._is_closed):
             return
         if self._core is not None:
             self._core.term()
         handles.pop(self._number, None)
-        self.closed = True
+        zc_store(&self._is_closed, 1)
 
     def set(self, int option, optval):
         """set(option, optval): sets a context option (zmq_ctx_set(3))."""
@@ -356,7 +362,7 @@ cdef class Socket:
             raise TypeError("a socket_type is needed")
         if not isinstance(context, Context):
             raise TypeError(f"expected a Context, got: {context!r}")
-        if (<Context>context).closed or (<Context>context)._core is None:
+        if zc_load(&(<Context>context)._is_closed) or (<Context>context)._core is None:
             wrong(-EFAULT)
         try:
             self._core = CoreSocket((<Context>context)._core, socket_type)
@@ -379,12 +385,12 @@ cdef class Socket:
     @property
     def underlying(self):
         """What a shadow is made of: a number that no other context or socket has, or 0 once it has been closed."""
-        return 0 if self._core is None or self._core._is_closed else self._number
+        return 0 if self.closed else self._number
 
     @property
     def closed(self):
         """Whether it has been closed, here or through another handle."""
-        return self._core is None or bool(self._core._is_closed)
+        return self._core is None or zc_load(&self._core._is_closed) != 0
 
     @property
     def _closed(self):
@@ -396,7 +402,7 @@ cdef class Socket:
 
         linger: milliseconds that unsent messages may live on; sets ZMQ_LINGER.
         """
-        if self._core is None or self._core._is_closed:
+        if self.closed:
             return
         try:
             self._core.close(linger)
@@ -488,13 +494,13 @@ cdef class Socket:
             right(rc)
             return value
         # What one word tells needs no lock.
-        if socket_check(socket) == 0:
+        if not zc_load(&socket.is_stopped):
             if option == OPTION_RCVMORE:
-                return int(socket.has_more)
+                return zc_load(&socket.has_more)
             if option == OPTION_RCVTIMEO:
-                return socket.options.rcvtimeo_ms
+                return zc_load(&socket.options.rcvtimeo_ms)
             if option == OPTION_SNDTIMEO:
-                return socket.options.sndtimeo_ms
+                return zc_load(&socket.options.sndtimeo_ms)
         try:
             return self._core.getsockopt_raw(option)
         except CoreError as error:

@@ -564,12 +564,12 @@ cdef bint is_stuck(proxy_t *self, int direction) noexcept nogil:
 
 cdef bint spin(proxy_t *self, const int *fds) noexcept nogil:
     # ZMQ_SPIN_US of frontend or backend (ours): looks again and again before sleep. Whether something is due.
-    cdef int32_t spin_us = self.frontend.options.spin_us
+    cdef int32_t spin_us = zc_load(&self.frontend.options.spin_us)
     cdef uint64_t until_us
     cdef bint is_due = False
     cdef int i
-    if self.backend.options.spin_us > spin_us:
-        spin_us = self.backend.options.spin_us
+    if zc_load(&self.backend.options.spin_us) > spin_us:
+        spin_us = zc_load(&self.backend.options.spin_us)
     if spin_us <= 0:
         return False
     until_us = zc_now_us() + spin_us

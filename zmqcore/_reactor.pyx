@@ -581,8 +581,9 @@ cdef void io_bury(nest_t *nest) noexcept nogil:
     pthread_mutex_lock(&self.lock)
     nest.next_dead = self.dead
     self.dead = nest
-    pthread_mutex_unlock(&self.lock)
+    # Before the unlock: behind it the thread may bury the last socket, and the context end and free the thread.
     signal_fd(self.wake_fd)
+    pthread_mutex_unlock(&self.lock)
 
 
 cdef void io_bury_one(io_thread_t *self, nest_t *nest) noexcept nogil:

@@ -31,6 +31,7 @@ cdef struct socket_t:
     host_t host                 # first: the lock lives here
     int32_t refs                # atomic
     int32_t is_stopped          # atomic: the context has been terminated
+    int32_t has_bell            # atomic: bell is there, for who has not the lock
     context_t *context
     member_t member
     nest_t nest
@@ -51,7 +52,7 @@ cdef struct socket_t:
     uint64_t left_us            # when the owner left its last blocking call
     msg_t incoming              # the message that recv hands out part by part
     uint32_t incoming_next
-    bint has_more               # ZMQ_RCVMORE
+    int32_t has_more            # ZMQ_RCVMORE; written atomically, for those who read it without the lock
     msg_t outgoing              # the parts of a message whose last is still to come
     uint64_t sent_us            # flood detection, see hand_over of _socket_messages
     uint32_t sends_in_row

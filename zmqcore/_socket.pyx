@@ -163,7 +163,7 @@ cdef int socket_new(context_t *context, int32_t type, socket_t **out) noexcept n
     self.nest.tick = on_tick
     self.nest.bury = on_bury
     self.nap.fn = on_nap_over
-    options_init(&self.options, type, context.ipv6, context.blocky)
+    options_init(&self.options, type, zc_load(&context.ipv6), zc_load(&context.blocky))
     msg_init(&self.incoming)
     msg_init(&self.outgoing)
     rc = host_init(&self.host, &self.options, &host_table, self)
@@ -276,7 +276,7 @@ cdef void on_stop(void *arg) noexcept nogil:
     cdef socket_t *self = <socket_t *>arg
     zc_swap(&self.is_stopped, 1)
     mailbox_ring(self.host.mailbox)
-    if self.bell != NULL:
+    if zc_load(&self.has_bell):
         mailbox_ring(self.bell)
     pthread_cond_broadcast(&self.cond)
 

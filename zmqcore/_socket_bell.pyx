@@ -4,7 +4,7 @@
 # asked for the fd and did not wait for it stopped its own connections (zmq.asyncio does so for each socket that only sends).
 from zmqcore._reactor cimport mailbox_arm, mailbox_heard, mailbox_new, mailbox_open, mailbox_ring, mailbox_take, mailbox_unref
 from zmqcore._socket cimport socket_check, socket_ready
-from zmqcore._sys cimport ENOMEM
+from zmqcore._sys cimport ENOMEM, zc_add, zc_store
 
 
 cdef int bell_open(socket_t *self) noexcept nogil:
@@ -19,7 +19,9 @@ cdef int bell_open(socket_t *self) noexcept nogil:
         return rc
     mailbox_arm(self.bell)
     self.told = 0
-    # The context may have ended just before it could ring.
+    zc_store(&self.has_bell, 1)
+    # Both sides change is_stopped: if the context came first, bell_look sees it; if not, the context sees the bell.
+    zc_add(&self.is_stopped, 0)
     bell_look(self)
     return 0
 

@@ -22,7 +22,7 @@ from zmqcore._socket cimport (
 from zmqcore._socket_bell cimport bell_told, bell_used
 from zmqcore._sys cimport (
     EAGAIN, EFSM, EINTR, ENOMEM, ENOTSUP, pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_unlock, zc_load,
-    zc_now_us,
+    zc_now_us, zc_store,
 )
 
 
@@ -306,7 +306,7 @@ cdef int socket_recv_body(socket_t *self, uint8_t *at, size_t room, size_t *size
     if (may_recv(self) and self.incoming_next >= self.incoming.count
             and self.pattern.ops.recv_body(&self.pattern, at, room, size) == 0):
         self.sends_in_row = 0
-        self.has_more = False
+        zc_store(&self.has_more, False)
         bell_used(self)
         rc = 1 if host_needs_attention(&self.host) else 0
     socket_leave(self)
@@ -400,7 +400,7 @@ cdef int hand_out(socket_t *self, msg_t *msg, bint is_whole, bint *has_more) noe
             if not is_whole:
                 break
     bell_used(self)
-    self.has_more = self.incoming_next < self.incoming.count
+    zc_store(&self.has_more, self.incoming_next < self.incoming.count)
     has_more[0] = self.has_more
     if msg.metadata == NULL and self.has_more:
         msg_label(msg, self.incoming.metadata)
@@ -458,7 +458,7 @@ cdef int socket_recv_many(socket_t *self, batch_t *batch, uint32_t most, uint64_
     if rc == 0:
         rc = fetch(self, batch, most, due_us)
     if batch.count:
-        self.has_more = False
+        zc_store(&self.has_more, False)
         bell_used(self)
     while rc == 0 and batch.count < most:
         if self.incoming_next < self.incoming.count:

@@ -35,6 +35,7 @@ cdef extern from * nogil:
     static inline int32_t zc_add(int32_t *at, int32_t v) { return __atomic_add_fetch(at, v, __ATOMIC_ACQ_REL); }
     static inline int32_t zc_swap(int32_t *at, int32_t v) { return __atomic_exchange_n(at, v, __ATOMIC_SEQ_CST); }
     static inline uint64_t zc_load_u64(const uint64_t *at) { return __atomic_load_n(at, __ATOMIC_ACQUIRE); }
+    static inline uint64_t zc_add_u64(uint64_t *at, uint64_t v) { return __atomic_add_fetch(at, v, __ATOMIC_ACQ_REL); }
     static inline void zc_bump_u64(uint64_t *at, uint64_t by) { __atomic_store_n(at, *at + by, __ATOMIC_RELAXED); }
     static inline void zc_store_u64(uint64_t *at, uint64_t v) { __atomic_store_n(at, v, __ATOMIC_RELEASE); }
 
@@ -75,6 +76,7 @@ cdef extern from * nogil:
     int32_t zc_swap(int32_t *at, int32_t value)    # the value before
     uint64_t zc_load_u64(const uint64_t *at)
     void zc_store_u64(uint64_t *at, uint64_t value)
+    uint64_t zc_add_u64(uint64_t *at, uint64_t value)   # the value after the addition
     void zc_bump_u64(uint64_t *at, uint64_t by)     # adds, for the only thread that writes it
     uint64_t zc_now_us()
     void zc_wipe(void *at, size_t size)

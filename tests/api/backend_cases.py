@@ -52,6 +52,36 @@ def is_the_backend() -> None:
     assert zmq.has("ipc") and not zmq.has("nothing of this name")
 
 
+def options_are_read_beside_other_calls() -> None:
+    """Those that are read without the lock: TSan ends this process with an error if they meet."""
+
+    def call(function: Callable[[Any], Any], of: Any, start: threading.Barrier) -> None:
+        with contextlib.suppress(zmq.ZMQError):
+            start.wait(DEADLINE_S)
+            function(of)
+
+    reads = [lambda sock, option=option: sock.get(option) for option in (zmq.RCVMORE, zmq.RCVTIMEO, zmq.EVENTS)]
+    reads.append(lambda sock: (sock.closed, sock.underlying, sock.context.closed, sock.context.underlying))
+    others = [
+        lambda sock: sock.close(),
+        lambda sock: sock.context.destroy(0),
+        lambda sock: sock.set(zmq.RCVTIMEO, 7),
+        lambda sock: sock.recv(zmq.DONTWAIT),
+        lambda sock: sock.recv_multipart(zmq.DONTWAIT),
+    ]
+    for read in reads:
+        for other in others:
+            with pair(zmq.PULL, zmq.PUSH) as (pull, push):
+                push.send_multipart([b"two", b"parts"])
+                assert pull.poll(1000 * DEADLINE_S)
+                start = threading.Barrier(2)
+                threads = [threading.Thread(target=call, args=(one, pull, start)) for one in (read, other)]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
+
+
 def errors_are_pyzmqs() -> None:
     with pair(zmq.PULL, zmq.PUSH) as (pull, push):
         with pytest.raises(zmq.Again) as again:
