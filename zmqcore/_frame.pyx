@@ -346,7 +346,7 @@ cdef object kept_part(object data):
     if isinstance(data, (bytes, Frame)):
         return data
     need_buffer(data)
-    PyObject_GetBuffer(data, &view, PyBUF_CONTIG_RO)
+    PyObject_GetBuffer(data, &view, PyBUF_ANY_CONTIGUOUS)
     try:
         return PyBytes_FromStringAndSize(<const char *>view.buf, view.len)
     finally:

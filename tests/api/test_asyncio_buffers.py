@@ -123,6 +123,23 @@ def test_a_cancelled_recv_into_gives_its_message_back(own: Async, run: Run) -> N
     run(main())
 
 
+def test_a_buffer_that_lies_by_columns_waits_as_it_lies(own: Async, run: Run) -> None:
+    arrays = pytest.importorskip("_testbuffer", reason="a module of CPython's own tests")
+
+    async def main() -> None:
+        columns = arrays.ndarray(list(range(6)), shape=[2, 3], flags=arrays.ND_FORTRAN, format="B")
+        push = own.socket("PUSH")
+        sending = [push.send(columns), push.send_multipart([columns]), asyncio.ensure_future(push.send_many([columns]))]
+        await until(lambda: push._seat.polls)
+        pull = own.socket("PULL")
+        pull.bind("tcp://127.0.0.1:*")
+        push.connect(pull.last_endpoint.decode())
+        await asyncio.gather(*sending)
+        assert [await pull.recv() for _ in sending] == [bytes(range(6))] * 3
+
+    run(main())
+
+
 def test_a_tracked_frame_keeps_its_tracker(lib: Async, run: Run) -> None:
     async def main() -> None:
         a, b = lib.pair()
