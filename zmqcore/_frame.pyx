@@ -221,14 +221,6 @@ cdef bint push_store(msg_t *msg, store_t *store) except -1:
     return True
 
 
-cdef int need_buffer(object data) except -1:
-    if isinstance(data, str):
-        raise TypeError("unicode not allowed, use send_string")
-    if not PyObject_CheckBuffer(data):
-        raise TypeError(f"{data!r} does not support the buffer interface")
-    return 0
-
-
 cdef bint push_data(msg_t *msg, object data, bint is_kept, size_t share_bytes, object event) except -1:
     cdef Frame frame
     cdef const uint8_t *at
@@ -251,16 +243,24 @@ cdef bint push_data(msg_t *msg, object data, bint is_kept, size_t share_bytes, o
         if rc != 0 and frame._store != NULL:
             store_unref(frame._store)
     else:
-        need_buffer(data)
         return push_buffer(msg, data, share_bytes, event)
     if rc != 0:
         raise MemoryError()
     return False
 
 
+cdef int need_buffer(object data) except -1:
+    if isinstance(data, str):
+        raise TypeError("unicode not allowed, use send_string")
+    if not PyObject_CheckBuffer(data):
+        raise TypeError(f"{data!r} does not support the buffer interface")
+    return 0
+
+
 cdef bint push_buffer(msg_t *msg, object data, size_t share_bytes, object event) except -1:
     cdef Py_buffer view
     cdef int rc
+    need_buffer(data)
     PyObject_GetBuffer(data, &view, PyBUF_ANY_CONTIGUOUS)
     if <size_t>view.len >= share_bytes:
         PyBuffer_Release(&view)

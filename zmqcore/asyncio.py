@@ -446,12 +446,13 @@ def _left_ms(end: float | None) -> float:
     return -1 if end is None else max(0.0, 1000 * (end - asyncio.get_running_loop().time()))
 
 
-def _tracker_of(parts: Sequence[Any]) -> MessageTracker:
-    # All else than a Frame is copied.
-    trackers = [part.tracker for part in parts if isinstance(part, Frame)]
-    if not trackers:
-        return FINISHED
-    return trackers[0] if len(trackers) == 1 and trackers[0] is not None else MessageTracker(*trackers)
+def _tracked(parts: Sequence[Any], track: bool) -> Callable[[Any], MessageTracker]:
+    """What a send without a copy makes of its result. All else than a Frame is copied."""
+    trackers = [part.tracker for part in parts if isinstance(part, Frame)] if track else []
+    tracker = MessageTracker(*trackers) if trackers else FINISHED
+    # A tracked frame's own, as in pyzmq.
+    tracker = trackers[0] if len(trackers) == 1 and trackers[0] else tracker
+    return lambda _: tracker
 
 
 class Socket(_socket.Socket):
@@ -619,8 +620,7 @@ class Socket(_socket.Socket):
 
     def _send(self, data: Any, flags: int, is_whole: bool, copy: bool, track: bool) -> Awaitable[Any]:
         try:
-            tracker = _tracker_of(data if is_whole else [data]) if track and not copy else FINISHED
-            result = None if copy else (lambda _: tracker)
+            result = None if copy else _tracked(data if is_whole else [data], track)
             if flags & _DONTWAIT or not self._sends:
                 done = send_ready(self, data, flags, is_whole)
                 if done is not None:
