@@ -37,6 +37,10 @@ cdef class Socket:
     cdef int send_msg(self, msg_t *msg, int flags, bint is_whole) except -1
     cdef int recv_msg(self, msg_t *msg, int flags, bint is_whole, bint copy, bint *more) except -1
 
+# What may be stored: nbytes, or when it is 0 all of the buffer. view is the caller's to release, unless it raises: ValueError,
+# or what a buffer raises that is not writable or not contiguous.
+cdef size_t writable_room(object buffer, Py_ssize_t nbytes, Py_buffer *view) except? 0
+
 # Of name to value; without a struct to read, to (unit, meaning).
 cdef dict stats_dict(const stat_t *stat, const char *at)
 

@@ -158,7 +158,22 @@ cdef bytes endpoint_text(object addr):
 
 
 cdef object tracker_of(list parts):
-    return _tracker.MessageTracker(*parts) if parts else _tracker.FINISHED
+    if not parts:
+        return _tracker.FINISHED
+    if len(parts) == 1 and isinstance(parts[0], _tracker.MessageTracker):
+        return parts[0]         # the frame's own, as in pyzmq
+    return _tracker.MessageTracker(*parts)
+
+
+cdef size_t writable_room(object buffer, Py_ssize_t nbytes, Py_buffer *view) except? 0:
+    if nbytes < 0:
+        raise ValueError(f"nbytes={nbytes} is negative")
+    PyObject_GetBuffer(buffer, view, PyBUF_CONTIG_RO | PyBUF_WRITABLE)
+    if nbytes > view.len:
+        room = view.len
+        PyBuffer_Release(view)
+        raise ValueError(f"nbytes={nbytes} is more than the buffer's {room} bytes")
+    return nbytes if nbytes else view.len
 
 
 cdef int int_flags(object flags) except? -1:
@@ -531,16 +546,9 @@ cdef class Socket:
         cdef size_t room
         cdef int bits = int_flags(flags)
         self.open_socket()
-        if nbytes < 0:
-            raise ValueError(f"nbytes={nbytes} is negative")
-        PyObject_GetBuffer(buffer, &view, PyBUF_CONTIG_RO | PyBUF_WRITABLE)
+        room = writable_room(buffer, nbytes, &view)
         msg_init(&msg)
         try:
-            room = view.len
-            if <size_t>nbytes > room:
-                raise ValueError(f"nbytes={nbytes} is more than the buffer's {room} bytes")
-            if nbytes:
-                room = nbytes
             self.recv_msg(&msg, bits, False, False, &more)
             if msg.parts[0].size < room:
                 room = msg.parts[0].size

@@ -5,17 +5,18 @@
 # gather, wait_for, callbacks) finds the methods of a future that is done. It belongs to no loop: callbacks run in the one
 # that is running. Only zmqcore.asyncio imports this module: other programs do not load asyncio.
 import cython
+from cpython.buffer cimport PyBuffer_Release
 from libc.stdint cimport int32_t
-from zmqcore._core cimport Socket, lend_bytes
+from zmqcore._core cimport Socket, lend_bytes, writable_room
 from zmqcore._errno cimport check
-from zmqcore._frame cimport SHARE_NONE, Frame, push_data, push_parts, take_part, take_parts
+from zmqcore._frame cimport SHARE_NONE, Frame, kept_message, kept_part, name_message, push_data, push_parts, take_part, take_parts
 from zmqcore._limits cimport READY_RUN_BATCH, READY_RUN_MAX
 from zmqcore._message cimport msg_fini, msg_init, msg_label, msg_t
 from zmqcore._socket cimport SOCKET_SNDMORE, socket_sit, socket_stand, socket_t
 from zmqcore._socket_gather cimport socket_flush, socket_send_gathered
 from zmqcore._socket_messages cimport socket_attend, socket_recv, socket_recv_quick, socket_send
 from zmqcore._socket_unrecv cimport socket_unrecv
-from zmqcore._sys cimport EAGAIN, EINTR, zc_load, zc_store, zc_swap
+from zmqcore._sys cimport EAGAIN, EINTR, memcpy, zc_load, zc_store, zc_swap
 
 from asyncio import _get_running_loop as running_loop
 
@@ -223,6 +224,53 @@ def recv_ready(Socket socket not None, bint is_whole, bint copy):
     made.message = made.value
     made.socket = socket
     return made
+
+
+def recv_into_ready(Socket socket not None, buffer, Py_ssize_t nbytes):
+    """recv_into_ready(socket, buffer, nbytes) -> Ready of the size of one part that is stored; None when nothing is there.
+
+    Raises before anything is taken.
+    """
+    cdef Py_buffer view
+    cdef size_t room = writable_room(buffer, nbytes, &view)
+    cdef Ready made
+    cdef Frame frame
+    try:
+        made = recv_ready(socket, False, False)
+        if made is not None:
+            frame = made.value
+            if room > frame._size:
+                room = frame._size
+            if room:
+                memcpy(view.buf, frame._at, room)
+            made.value = frame._size
+        return made
+    finally:
+        PyBuffer_Release(&view)
+
+
+def check_room(buffer, Py_ssize_t nbytes):
+    """check_room(buffer, nbytes): raises what recv_into raises when it cannot fill the buffer."""
+    cdef Py_buffer view
+    writable_room(buffer, nbytes, &view)
+    PyBuffer_Release(&view)
+
+
+def keep(part):
+    """keep(part) -> the part for a send that has to wait: bytes of what a buffer holds now. Raises what send raises."""
+    return kept_part(part)
+
+
+def keep_all(messages):
+    """keep_all(messages) -> list of messages whose parts are as by keep(); raises what send_many of zmqcore raises."""
+    cdef list kept = list(messages)
+    cdef Py_ssize_t i = 0
+    try:
+        for i in range(len(kept)):
+            kept[i] = kept_message(kept[i])
+    except (TypeError, ValueError, BufferError) as error:
+        name_message(error, i)
+    return kept
 
 
 def unrecv(Socket socket not None, list parts not None, bint is_begun):

@@ -34,8 +34,15 @@ cdef bint push_data(msg_t *msg, object data, bint is_kept, size_t share_bytes, o
 cdef int push_parts(msg_t *msg, object parts, bint is_kept) except -1
 
 # Appends messages of one part, or of a list or tuple of them, whose bytes are borrowed as long as the caller has both lists.
-# TypeError and ValueError say which message.
+# TypeError, ValueError and BufferError say which message.
 cdef int push_messages(batch_t *batch, list messages, list kept) except -1
+# Raises the error that message i has met, with its number.
+cdef int name_message(object error, Py_ssize_t i) except -1
+
+# A part, or a message as push_messages takes it, that nobody changes: buffers as bytes of what they hold now, a message of several
+# parts as a list. Raises what those raise.
+cdef object kept_part(object data)
+cdef object kept_message(object message)
 
 # What share_bytes is when everything but bytes and Frames is copied.
 cdef enum:

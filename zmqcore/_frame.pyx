@@ -242,10 +242,6 @@ cdef bint push_data(msg_t *msg, object data, bint is_kept, size_t share_bytes, o
         rc = msg_push(msg, frame._at, frame._size, frame._store)
         if rc != 0 and frame._store != NULL:
             store_unref(frame._store)
-    elif isinstance(data, str):
-        raise TypeError("unicode not allowed, use send_string")
-    elif not PyObject_CheckBuffer(data):
-        raise TypeError(f"{data!r} does not support the buffer interface")
     else:
         return push_buffer(msg, data, share_bytes, event)
     if rc != 0:
@@ -253,9 +249,18 @@ cdef bint push_data(msg_t *msg, object data, bint is_kept, size_t share_bytes, o
     return False
 
 
+cdef int need_buffer(object data) except -1:
+    if isinstance(data, str):
+        raise TypeError("unicode not allowed, use send_string")
+    if not PyObject_CheckBuffer(data):
+        raise TypeError(f"{data!r} does not support the buffer interface")
+    return 0
+
+
 cdef bint push_buffer(msg_t *msg, object data, size_t share_bytes, object event) except -1:
     cdef Py_buffer view
     cdef int rc
+    need_buffer(data)
     PyObject_GetBuffer(data, &view, PyBUF_ANY_CONTIGUOUS)
     if <size_t>view.len >= share_bytes:
         PyBuffer_Release(&view)
@@ -324,9 +329,39 @@ cdef int push_messages(batch_t *batch, list messages, list kept) except -1:
                 batch_add(batch, <const uint8_t *>PyBytes_AS_STRING(<object>message), PyBytes_GET_SIZE(<object>message), NULL)
             else:
                 push_message(batch, <object>message, kept)
-    except TypeError as error:
-        raise TypeError(f"message {i}: {error}") from None
+    except (TypeError, ValueError, BufferError) as error:
+        name_message(error, i)
     return 0
+
+
+cdef int name_message(object error, Py_ssize_t i) except -1:
+    for kind in (TypeError, ValueError, BufferError):
+        if isinstance(error, kind):
+            raise kind(f"message {i}: {error}") from None
+    raise error
+
+
+cdef object kept_part(object data):
+    cdef Py_buffer view
+    if isinstance(data, (bytes, Frame)):
+        return data
+    need_buffer(data)
+    PyObject_GetBuffer(data, &view, PyBUF_ANY_CONTIGUOUS)
+    try:
+        return PyBytes_FromStringAndSize(<const char *>view.buf, view.len)
+    finally:
+        PyBuffer_Release(&view)
+
+
+cdef object kept_message(object message):
+    if PyBytes_CheckExact(message):
+        return message
+    if not isinstance(message, (list, tuple)):
+        return kept_part(message)
+    parts = [kept_part(part) for part in message]
+    if not parts:
+        raise ValueError("a message needs at least one part")
+    return parts
 
 
 cdef list take_messages(const batch_t *batch):

@@ -6,7 +6,8 @@ read, to write or to time out. While nobody waits, the I/O thread of the context
 
 A call that need not wait is done before it returns, and returns a Ready: it has a future's methods, but is none. Every
 READY_RUN_MAX (_limits.pxd) such calls the loop gets a turn, so that other tasks run beside a busy one. A call that has
-to wait returns a future. Waiting calls are served in their order.
+to wait returns a future. Waiting calls are served in their order. send_many and recv_many are coroutines: they do
+nothing before they are awaited, and wait in no order.
 
 No message is lost by cancellation: one that was received for a task that is cancelled before it resumes goes back to
 the socket. This holds for `await`, asyncio.timeout() and asyncio.wait_for(); the result of a future that is done and
@@ -30,11 +31,26 @@ from . import _core
 from . import context as _context
 from . import poller as _poller
 from . import socket as _socket
-from ._core_asyncio import Ready, ready, recv_ready, rest, send_ready, sit, stand, timeout_of, tire, unrecv
+from ._core_asyncio import (
+    Ready,
+    check_room,
+    keep,
+    keep_all,
+    ready,
+    recv_into_ready,
+    recv_ready,
+    rest,
+    send_ready,
+    sit,
+    stand,
+    timeout_of,
+    tire,
+    unrecv,
+)
 from ._frame import Frame
 from .constants import Errno, Flag, PollEvent
 from .errors import Again, ZMQError
-from .tracker import FINISHED
+from .tracker import FINISHED, MessageTracker
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -420,14 +436,23 @@ def _unwatch(loop: asyncio.AbstractEventLoop, fd: int, is_write: bool, look: Cal
         (loop.remove_writer if is_write else loop.remove_reader)(fd)
 
 
-def _kept(data: Any) -> Any:
-    """The data as it is now, for a send that has to wait."""
-    return data if isinstance(data, (bytes, Frame)) else bytes(memoryview(data))
+def _end_of(timeout_ms: int) -> float | None:
+    """When a call that begins now has to end, in the loop's time; None: never."""
+    return None if timeout_ms < 0 else asyncio.get_running_loop().time() + timeout_ms / 1000
 
 
-def _copied(message: Any) -> Any:
-    """What a buffer holds now: it may change while the call waits."""
-    return [_kept(part) for part in message] if isinstance(message, (list, tuple)) else _kept(message)
+def _left_ms(end: float | None) -> float:
+    """How long a call may still wait; -1: for ever."""
+    return -1 if end is None else max(0.0, 1000 * (end - asyncio.get_running_loop().time()))
+
+
+def _tracked(parts: Sequence[Any], track: bool) -> Callable[[Any], MessageTracker]:
+    """What a send without a copy makes of its result. All else than a Frame is copied."""
+    trackers = [part.tracker for part in parts if isinstance(part, Frame)] if track else []
+    tracker = MessageTracker(*trackers) if trackers else FINISHED
+    # A tracked frame's own, as in pyzmq.
+    tracker = trackers[0] if len(trackers) == 1 and trackers[0] else tracker
+    return lambda _: tracker
 
 
 class Socket(_socket.Socket):
@@ -496,15 +521,16 @@ class Socket(_socket.Socket):
     def recv_into(  # type: ignore[override]
         self, buffer: Any, /, *, nbytes: int = 0, flags: int = 0
     ) -> Awaitable[int]:
-        """Receives one part into a writable buffer; the size of the message, which may be more than what is stored."""
+        """Receives one part into a writable buffer; the size of the message, which may be more than what is stored.
 
-        def store(frame: Frame) -> int:
-            with memoryview(buffer) as view, view.cast("B") as room:
-                count = min(len(frame), nbytes or len(room), len(room))
-                room[:count] = frame.buffer[:count]
-            return len(frame)
-
-        return self._receive(flags, False, False, store)
+        The buffer is not held while the call waits: if it cannot be filled any more, that is raised and the message
+        stays.
+        """
+        try:
+            check_room(buffer, nbytes)
+        except Exception as error:
+            return _failed(error)
+        return self._receive(flags, False, False, into=(buffer, nbytes))
 
     def recv_string(self, flags: int = 0, encoding: str = "utf-8") -> Awaitable[str]:  # type: ignore[override]
         """Receives one part and decodes it."""
@@ -527,23 +553,28 @@ class Socket(_socket.Socket):
     recv_unicode = recv_string  # type: ignore[assignment]
 
     def _receive(
-        self, flags: int, is_whole: bool, copy: bool, load: Callable[[Any], Any] | None = None
+        self,
+        flags: int,
+        is_whole: bool,
+        copy: bool,
+        load: Callable[[Any], Any] | None = None,
+        into: tuple[Any, int] | None = None,
     ) -> Awaitable[Any]:
         try:
             if flags & _DONTWAIT or not self._recvs:
-                got = self._take(is_whole, copy)
+                got = self._take(is_whole, copy, into)
                 if got is not None:
                     return got if load is None else got.decoded(load)
             due_ms = timeout_of(self, False)
             if flags & _DONTWAIT or due_ms == 0:
                 raise Again()
             assert self._seat is not None
-            return self._seat.wait(self._recvs, partial(self._take, is_whole, copy), due_ms, load)
+            return self._seat.wait(self._recvs, partial(self._take, is_whole, copy, into), due_ms, load)
         except Exception as error:
             return _failed(error)
 
-    def _take(self, is_whole: bool, copy: bool) -> Ready[Any] | None:
-        got = recv_ready(self, is_whole, copy)
+    def _take(self, is_whole: bool, copy: bool, into: tuple[Any, int] | None) -> Ready[Any] | None:
+        got = recv_ready(self, is_whole, copy) if into is None else recv_into_ready(self, *into)
         if self._returned and unrecv(self, self._returned[0], False):
             self._returned.popleft()
         return got
@@ -573,7 +604,7 @@ class Socket(_socket.Socket):
                 return _failed(error)
             if done is not None:
                 return done
-        return self._send(data, flags, False, copy)
+        return self._send(data, flags, False, copy, track)
 
     def send_multipart(  # type: ignore[override]
         self, msg_parts: Iterable[Any], flags: int = 0, copy: bool = True, track: bool = False
@@ -585,11 +616,11 @@ class Socket(_socket.Socket):
                 raise ValueError("a message needs at least one part")
         except Exception as error:
             return _failed(error)
-        return self._send(parts, flags, True, copy)
+        return self._send(parts, flags, True, copy, track)
 
-    def _send(self, data: Any, flags: int, is_whole: bool, copy: bool) -> Awaitable[Any]:
-        result = None if copy else (lambda _: FINISHED)
+    def _send(self, data: Any, flags: int, is_whole: bool, copy: bool, track: bool) -> Awaitable[Any]:
         try:
+            result = None if copy else _tracked(data if is_whole else [data], track)
             if flags & _DONTWAIT or not self._sends:
                 done = send_ready(self, data, flags, is_whole)
                 if done is not None:
@@ -597,7 +628,7 @@ class Socket(_socket.Socket):
             due_ms = timeout_of(self, True)
             if flags & _DONTWAIT or due_ms == 0:
                 raise Again()
-            kept = [_kept(part) for part in data] if is_whole else _kept(data)
+            kept = [keep(part) for part in data] if is_whole else keep(data)
             assert self._seat is not None
             attempt = partial(send_ready, self, kept, flags, is_whole)
             return self._seat.wait(self._sends, attempt, due_ms, result)
@@ -609,35 +640,59 @@ class Socket(_socket.Socket):
     async def send_many(  # type: ignore[override]
         self, messages: Iterable[Any], flags: int = 0
     ) -> int:
-        """Sends many messages; how many were sent: less than all only with DONTWAIT or when SNDTIMEO is over."""
-        kept = [message if isinstance(message, bytes) else _copied(message) for message in messages]
+        """Sends many messages; how many were sent: less than all only when DONTWAIT, the end of SNDTIMEO, which is that
+        of the whole call, or an error came in between. Raises what comes before the first is sent.
+
+        A coroutine: nothing is sent before it is awaited. What has gone when it is cancelled stays sent.
+        """
+        timeout_ms = timeout_of(self, True)
+        kept = keep_all(messages)
+        end = _end_of(0 if flags & _DONTWAIT else timeout_ms)
         sent = 0
         # What is offered and cannot go yet was converted for nothing: so twice what went last time, not all the rest.
         most = _OFFERED_LEAST
-        while True:
-            await rest()
-            offered = kept[sent : sent + most]
-            try:
-                went = _core.Socket.send_many(self, offered, flags | _DONTWAIT)
+        try:
+            while True:
+                await rest()
+                offered = kept[sent : sent + most]
+                try:
+                    went = _core.Socket.send_many(self, offered, flags | _DONTWAIT)
+                except Again:
+                    went = await self._wait_to_offer(offered, flags, _left_ms(end))
                 tire(went)
                 sent += went
                 most = max(_OFFERED_LEAST, 2 * went)
                 if sent == len(kept) or (went < len(offered) and flags & _DONTWAIT):
                     return sent
+        except (ZMQError, MemoryError):
+            if sent:
+                return sent
+            raise
+
+    async def _wait_to_offer(self, messages: list[Any], flags: int, left_ms: float) -> int:
+        # Tries itself, for POLLOUT need not mean that these can go: a ROUTER is ready whoever of its peers is not.
+        def offer() -> Ready[int] | None:
+            if not _core.Socket.poll(self, 0, PollEvent.POLLOUT):
+                return None
+            try:
+                return ready(_core.Socket.send_many(self, messages, flags | _DONTWAIT))
             except Again:
-                if flags & _DONTWAIT:
-                    if sent:
-                        return sent
-                    raise
-                if not await self.poll(timeout_of(self, True), PollEvent.POLLOUT):
-                    if sent:
-                        return sent
-                    raise
+                return None
+
+        assert self._seat is not None
+        went: int = await self._seat.wait(self._seat.polls, offer, left_ms) if left_ms else 0
+        if not went:
+            raise Again()
+        return went
 
     async def recv_many(  # type: ignore[override]
         self, max_messages: int, flags: int = 0
     ) -> list[Any]:
-        """Waits for a message; takes it and what else is there, at most max_messages."""
+        """Waits for a message; takes it and what else is there, at most max_messages.
+
+        A coroutine: nothing is received before it is awaited. RCVTIMEO is that of the whole call.
+        """
+        end = _end_of(0 if flags & _DONTWAIT else timeout_of(self, False))
         while True:
             await rest()  # before: what has been taken cannot be cancelled
             try:
@@ -645,7 +700,8 @@ class Socket(_socket.Socket):
                 tire(len(messages))
                 return messages
             except Again:
-                if flags & _DONTWAIT or not await self.poll(timeout_of(self, False), PollEvent.POLLIN):
+                left_ms = _left_ms(end)
+                if not left_ms or not await self.poll(left_ms, PollEvent.POLLIN):
                     raise
 
     if TYPE_CHECKING:

@@ -161,21 +161,6 @@ def test_receive_before_send(lib: Async, run: Run) -> None:
     run(main())
 
 
-def test_recv_into(own: Async, run: Run) -> None:
-    async def main() -> None:
-        a, b = own.pair()
-        room = bytearray(4)
-        waiting = b.recv_into(room)
-        await a.send(b"abcdef")
-        assert await waiting == 6
-        assert room == b"abcd"
-        await a.send(b"xy")
-        assert await b.recv_into(room, nbytes=1) == 2
-        assert room == b"xbcd"
-
-    run(main())
-
-
 def test_a_message_that_is_not_awaited_is_sent(lib: Async, run: Run) -> None:
     async def main() -> None:
         a, b = lib.pair()
@@ -849,33 +834,6 @@ def test_monitor(lib: Async, run: Run) -> None:
         monitor.close()
 
     run(main())
-
-
-async def batches(za: ModuleType, zmq: ModuleType) -> None:
-    with za.Context() as context, context.socket(zmq.PUSH) as push, context.socket(zmq.PULL) as pull:
-        push.sndhwm = pull.rcvhwm = 5
-        push.linger = 0
-        port = pull.bind_to_random_port("tcp://127.0.0.1")
-        push.connect(f"tcp://127.0.0.1:{port}")
-        given = [b"%d" % number if number % 3 else [b"%d" % number, b"more"] for number in range(50_000)]
-        sending = asyncio.ensure_future(push.send_many(given))
-        found: list[Any] = []
-        while len(found) < len(given):
-            found += await asyncio.wait_for(pull.recv_many(1000), DEADLINE_S)
-        assert found == given
-        assert await sending == len(given)
-        with pytest.raises(zmq.Again):
-            await pull.recv_many(1, zmq.DONTWAIT)
-        pull.rcvtimeo = 20
-        with pytest.raises(zmq.Again):
-            await pull.recv_many(1)
-
-
-def test_batches_are_awaited() -> None:
-    import zmqcore
-    import zmqcore.asyncio
-
-    asyncio.run(batches(zmqcore.asyncio, zmqcore))
 
 
 async def closed_meanwhile(za: ModuleType, zmq: ModuleType) -> None:

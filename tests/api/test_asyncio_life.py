@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.helpers import inproc
-from tests.api.test_asyncio import TCP, Async, Run, background, own, run, turns, until
+from tests.api.test_asyncio import TCP, Async, Run, own, run, turns, until
 from tests.support import DEADLINE_MS, Task
 
 __all__ = ["own", "run"]  # fixtures
@@ -457,32 +456,5 @@ def test_calls_that_nobody_awaits(own: Async, run: Run) -> None:
         a.close()
         b.close()
         await ear.silence()
-
-    run(main())
-
-
-# --- turns of the loop ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("most", [10, 1000])
-def test_busy_batches_let_others_run(own: Async, run: Run, most: int) -> None:
-    async def main() -> None:
-        a, b = own.pair(endpoint=inproc(), sndhwm=0, rcvhwm=0)
-        ticks = 0
-
-        async def tick() -> None:
-            nonlocal ticks
-            while True:
-                await asyncio.sleep(0)
-                ticks += 1
-
-        given = [b"x"] * 100_000
-        async with background(tick()):
-            assert await a.send_many(given) == len(given)
-            assert ticks >= 3
-            ticks = got = 0
-            while got < len(given):
-                got += len(await b.recv_many(most))
-            assert ticks >= 8
 
     run(main())

@@ -78,8 +78,10 @@ def test_the_generator_is_read_to_its_end_before_anything_is_sent(core_sockets: 
     for wrong in ("text", 5, None, [b"a", "text"]):
         with pytest.raises(TypeError, match="message 1"):
             sender.send_many([b"first", wrong])
-    with pytest.raises(ValueError, match="part"):
+    with pytest.raises(ValueError, match="message 1: .* part"):
         sender.send_many([b"first", []])
+    with pytest.raises(BufferError, match="message 1: "):
+        sender.send_many([b"first", memoryview(b"abcd")[::2]])
     assert sender.send_many([]) == 0
     assert sender.send_many(b"%d" % i for i in range(3)) == 3
     assert take(receiver, 3) == [b"0", b"1", b"2"]

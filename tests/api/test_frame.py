@@ -134,7 +134,7 @@ def test_a_shared_frame_is_done_when_nobody_has_it(zmq: ModuleType, sockets: Soc
     sender, receiver = sockets.pair()
     frame = zmq.Frame(b"x" * LARGE, track=True)
     tracker = frame.tracker
-    sender.send(frame, copy=False, track=True)
+    assert sender.send(frame, copy=False, track=True) is tracker
     assert receiver.recv() == b"x" * LARGE
     assert not tracker.done
     del frame
