@@ -575,9 +575,13 @@ class Socket(_socket.Socket):
 
     def _take(self, is_whole: bool, copy: bool, into: tuple[Any, int] | None) -> Ready[Any] | None:
         got = recv_ready(self, is_whole, copy) if into is None else recv_into_ready(self, *into)
+        self._put_back()
+        return got
+
+    def _put_back(self) -> None:
+        # Behind a receive, which may have ended the message that was in the way.
         if self._returned and unrecv(self, self._returned[0], False):
             self._returned.popleft()
-        return got
 
     def _take_back(self, message: Any, more: bool) -> None:
         # Called by a Ready or a _Waiter whose task was cancelled. Those that came back before are received before.
@@ -696,7 +700,10 @@ class Socket(_socket.Socket):
         while True:
             await rest()  # before: what has been taken cannot be cancelled
             try:
-                messages = _core.Socket.recv_many(self, max_messages, flags | _DONTWAIT)
+                # What came back is next, behind the rest of the message that is in its way.
+                count = min(max_messages, 1) if self._returned else max_messages
+                messages = _core.Socket.recv_many(self, count, flags | _DONTWAIT)
+                self._put_back()
                 tire(len(messages))
                 return messages
             except Again:

@@ -105,6 +105,23 @@ def test_several_are_cancelled_and_the_order_stays(own: Async, run: Run) -> None
     run(main())
 
 
+def test_what_came_back_within_another_message_is_in_the_batch_after_it(own: Async, run: Run) -> None:
+    async def main() -> None:
+        a, b = own.pair()
+        waiters: list[Any] = []
+        tasks = [asyncio.ensure_future(_receive(b, waiters, is_whole)) for is_whole in (True, False)]
+        await turns()
+        for parts in ([b"1", b"2"], [b"3", b"4", b"5"], [b"6"]):
+            await a.send_multipart(parts)
+        await _come(b, tasks, waiters)
+        await _cancelled(tasks[:1])
+        assert await tasks[1] == b"3"
+        assert await b.recv_many(10) == [[b"4", b"5"]]
+        assert await b.recv_many(10) == [[b"1", b"2"], b"6"]
+
+    run(main())
+
+
 def test_who_still_waits_gets_what_came_back(own: Async, run: Run) -> None:
     async def main() -> None:
         a, b = own.pair()
